@@ -1,0 +1,1 @@
+"""Nightlatch: a self-hosted authentication service for multi-tenant HTTP APIs."""

@@ -1,0 +1,1 @@
+"""Whether memory may answer now, and when an ended token is refused everywhere."""

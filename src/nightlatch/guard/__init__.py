@@ -1,0 +1,1 @@
+"""What makes guessing expensive and overload bounded."""

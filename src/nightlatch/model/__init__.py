@@ -1,0 +1,1 @@
+"""Values and errors: what every other layer speaks in. Standard library only."""

@@ -1,0 +1,125 @@
+"""Errors, as a caller would catch them.
+
+    NightlatchError
+    ├── Refused                    what was asked for is not granted; asking again changes nothing
+    │   ├── InvalidValue           a value is unusable; names the field
+    │   ├── CredentialsRejected    login or Basic: identity could not be established
+    │   ├── TokenRejected          no live token stands behind the Authorization header
+    │   ├── TokenLimitReached      the organization has as many live tokens as it may
+    │   ├── NotFound               there is no such thing, or it is another organization's
+    │   ├── AlreadyExists          there is such a thing already
+    │   └── LastOwner              it would leave an organization without an owner
+    ├── Unavailable                it may work later; nothing is known to have happened
+    │   ├── Overloaded             a bounded queue is full
+    │   └── StoreUnavailable       the database cannot be asked, or its answer to COMMIT is unknown
+    └── CannotStart                settings or schema forbid to start; says the way out
+
+Each has a stable `code` and a `public` sentence, which may leave the process, and a private
+`detail`, which goes to the log only. None may carry a token or a password in any of the three.
+"""
+
+from typing import ClassVar
+
+
+class NightlatchError(Exception):
+    """Base of every error that Nightlatch raises on purpose."""
+
+    code: ClassVar[str] = "error"
+
+    def __init__(self, public: str, detail: str = "") -> None:
+        super().__init__(public)
+        self.public = public
+        self.detail = detail
+
+
+class Refused(NightlatchError):
+    """What was asked for is not granted."""
+
+    code = "refused"
+
+
+class InvalidValue(Refused):
+    """The value of `field` is unusable; `public` says what is allowed."""
+
+    code = "invalid_value"
+
+    def __init__(self, field: str, public: str, detail: str = "") -> None:
+        super().__init__(public, detail)
+        self.field = field
+
+
+class CredentialsRejected(Refused):
+    """Username, password and organization id do not fit together.
+
+    Which of the five reasons it was stands in `detail` and never leaves the process.
+    """
+
+    code = "credentials_rejected"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__("Unable to log in with provided credentials.", detail)
+
+
+class TokenRejected(Refused):
+    """The token is unknown, expired, ended, or its user may no longer use it."""
+
+    code = "token_rejected"
+
+    def __init__(self, detail: str = "") -> None:
+        super().__init__("Invalid token.", detail)
+
+
+class TokenLimitReached(Refused):
+    """The organization has its limit of live tokens."""
+
+    code = "token_limit_reached"
+
+    def __init__(self, organization_id: str) -> None:
+        super().__init__(
+            "This organization has as many live tokens as it may have.",
+            f"organization {organization_id}",
+        )
+
+
+class NotFound(Refused):
+    """No such thing, as far as the caller may know."""
+
+    code = "not_found"
+
+
+class AlreadyExists(Refused):
+    """The thing to be made exists."""
+
+    code = "already_exists"
+
+
+class LastOwner(Refused):
+    """The change would leave an organization without an active owner."""
+
+    code = "last_owner"
+
+
+class Unavailable(NightlatchError):
+    """Nightlatch cannot do it now; `retry_after` is a number of whole seconds."""
+
+    code = "unavailable"
+    retry_after: ClassVar[int] = 1
+
+
+class Overloaded(Unavailable):
+    """A bounded queue did not get to this request in its time."""
+
+    code = "overloaded"
+    retry_after = 5
+
+
+class StoreUnavailable(Unavailable):
+    """The database did not answer, or its answer to a COMMIT was lost: then it may have happened."""
+
+    code = "store_unavailable"
+
+
+class CannotStart(NightlatchError):
+    """A setting or the schema forbids to start; `public` names it and the way out."""
+
+    code = "cannot_start"

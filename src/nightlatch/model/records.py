@@ -1,0 +1,98 @@
+"""What the store hands out: one frozen value for each thing that is listed or shown."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Generic, TypeVar
+
+from nightlatch.model.names import Email, LimitPolicy, OrganizationId, Role, TokenId, UserId
+from nightlatch.model.token import PlainToken
+
+Item = TypeVar("Item")
+
+TOKEN_LIMIT_DEFAULT = 20
+TOKEN_LIMIT_MAX = 100_000
+TIME_TO_LIVE_SECONDS_DEFAULT = 30 * 24 * 3600
+TIME_TO_LIVE_SECONDS_MAX = 10 * 365 * 24 * 3600
+"""Ten years: also the most that a login may ask for where the organization sets no limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Organization:
+    """An organization with its rules for tokens; `time_to_live` is in seconds, None means for ever."""
+
+    id: OrganizationId
+    name: str
+    token_limit: int
+    limit_policy: LimitPolicy
+    time_to_live: int | None
+    created: datetime
+    closed: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class OrganizationSummary:
+    """An organization as its members see it in lists."""
+
+    id: OrganizationId
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A user as an operator sees one: never with the password hash."""
+
+    id: UserId
+    email: Email
+    created: datetime
+    disabled: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """That a user belongs to an organization, and as what."""
+
+    organization_id: OrganizationId
+    user_id: UserId
+    email: Email
+    role: Role
+    created: datetime
+    disabled: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRecord:
+    """A live token as it is listed; nothing in it helps to use the token."""
+
+    id: TokenId
+    name: str
+    email: Email
+    created: datetime
+    expiry: datetime | None
+    last_used: datetime | None
+    last_address: str | None
+    user_agent: str
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedToken:
+    """A token just made: the only value that holds one in clear together with its expiry."""
+
+    token: PlainToken
+    expiry: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class EndedToken:
+    """A token that was just deleted."""
+
+    id: TokenId
+    organization_id: OrganizationId
+    user_id: UserId
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[Item]):
+    """One page of a list, and how many there are in all."""
+
+    items: tuple[Item, ...]
+    count: int

@@ -1,0 +1,152 @@
+"""Settings: one frozen object, read once at the start and validated before anything is opened.
+
+Precedence: command line flag, then NIGHTLATCH_… variable, then the file named by --config, then
+the default. What is unknown or wrong stops the start with the setting's name and what is allowed.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from nightlatch.model.errors import CannotStart
+
+VARIABLE_PREFIX = "NIGHTLATCH_"
+
+
+def _split_commas(value: object) -> object:
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
+class Settings(BaseModel):
+    """Everything that can be set. The descriptions are what docs/settings.md shows."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    database_url: SecretStr = Field(
+        SecretStr("sqlite:///nightlatch.db"),
+        description="`sqlite:///FILE` (three slashes: relative to the working directory, four: absolute) "
+        "or `postgresql://USER:PASSWORD@HOST/DATABASE`, with libpq's parameters such as `sslmode`.",
+    )
+    host: str = Field("127.0.0.1", min_length=1, description="Address to listen on.")
+    port: int = Field(8000, ge=1, le=65535, description="Port to listen on.")
+    workers: int = Field(1, ge=1, le=256, description="Number of server processes.")
+    tls_certificate: Path | None = Field(
+        None, description="PEM file with the certificate chain; needs `tls_key`. TLS 1.2 at least."
+    )
+    tls_key: Path | None = Field(None, description="PEM file with the certificate's private key.")
+    cors_origins: Annotated[tuple[str, ...], BeforeValidator(_split_commas)] = Field(
+        ("*",),
+        description="Origins whose pages may call the API, comma-separated; `*` for any (a token is not a "
+        "cookie: no page gets one that its user did not give it). Empty: none.",
+    )
+    password_hash_memory_kib: int = Field(
+        19456, ge=8, le=4194304, description="Argon2id: memory of one hash, in KiB."
+    )
+    password_hash_time_cost: int = Field(2, ge=1, le=100, description="Argon2id: passes over the memory.")
+    password_hash_parallelism: int = Field(1, ge=1, le=64, description="Argon2id: lanes.")
+    password_hash_threads: int | None = Field(
+        None,
+        ge=1,
+        le=256,
+        description="Hashes computed at once in one process; by default the machine's cores divided by "
+        "`workers`, at least 1.",
+    )
+    password_hash_wait_seconds: float = Field(
+        10.0,
+        gt=0,
+        le=300,
+        description="How long a login may wait for its turn to be hashed before it is answered with 503.",
+    )
+    body_seconds_max: float = Field(
+        10.0, gt=0, le=300, description="How long a client may take to send a request's body (then 408)."
+    )
+    use_flush_seconds: float = Field(
+        5.0, gt=0, le=3600, description="How often `last used` of tokens is written to the database."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="The least important kind of log line that is written."
+    )
+    log_format: Literal["auto", "json", "text"] = Field(
+        "auto", description="`text` for people, `json` for machines; `auto`: text on a terminal."
+    )
+
+    @field_validator("database_url")
+    @classmethod
+    def _known_database(cls, value: SecretStr) -> SecretStr:
+        url = value.get_secret_value()
+        try:
+            parts = urlsplit(url)
+        except ValueError:
+            parts = urlsplit("")
+        if parts.scheme in ("postgresql", "postgres"):
+            return value
+        if parts.scheme == "sqlite" and not parts.netloc and len(parts.path) > 1:
+            if parts.query or parts.fragment or "?" in url or "#" in url:
+                raise ValueError("an sqlite URL takes no parameters: sqlite:///FILE")
+            return value
+        raise ValueError("expected sqlite:///FILE or postgresql://USER:PASSWORD@HOST/DATABASE")
+
+    @model_validator(mode="after")
+    def _tls_pair(self) -> Self:
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("tls_certificate and tls_key belong together: give both or none")
+        return self
+
+
+def load_settings(flags: Mapping[str, Any], config: Path | None, environment: Mapping[str, str]) -> Settings:
+    """The settings in force.
+
+    `flags` holds what the command line gave (None: not given), `config` a TOML file with the same
+    names. Raises CannotStart with every setting that is unknown or wrong, and what is allowed.
+    """
+    sources = _read_file(config) | _read_variables(environment)
+    sources |= {name: value for name, value in flags.items() if value is not None}
+    try:
+        return Settings.model_validate(sources)
+    except ValidationError as error:
+        problems = [_describe(problem["loc"], problem["msg"]) for problem in error.errors()]
+        raise CannotStart("\n".join(problems)) from None
+
+
+def _read_file(config: Path | None) -> dict[str, Any]:
+    if config is None:
+        return {}
+    try:
+        return tomllib.loads(config.read_text("utf-8"))
+    except OSError as error:
+        raise CannotStart(f"--config {config}: cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise CannotStart(f"--config {config}: not a TOML file in UTF-8: {error}") from None
+
+
+def _read_variables(environment: Mapping[str, str]) -> dict[str, Any]:
+    # A misspelt variable would otherwise be passed over in silence, and its default be in force.
+    return {
+        variable.removeprefix(VARIABLE_PREFIX).lower(): value
+        for variable, value in environment.items()
+        if variable.startswith(VARIABLE_PREFIX)
+    }
+
+
+def _describe(location: tuple[int | str, ...], message: str) -> str:
+    name = str(location[0]) if location else ""
+    if name and name not in Settings.model_fields:
+        known = ", ".join(sorted(Settings.model_fields))
+        return f"{name} ({VARIABLE_PREFIX}{name.upper()}): there is no such setting. There are: {known}"
+    message = message.removeprefix("Value error, ")
+    return f"{name} ({VARIABLE_PREFIX}{name.upper()}): {message}" if name else message

@@ -1,0 +1,1 @@
+"""The database: tables, queries and units of work. SQL is written here and nowhere else."""

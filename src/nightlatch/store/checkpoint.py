@@ -1,0 +1,57 @@
+"""One checkpointer for an SQLite file, whatever the number of processes.
+
+SQLite up to 3.51.2 can lose committed pages when a checkpoint begins while another connection's
+commit resets the write-ahead log (sqlite.org/wal.html, "the WAL-reset bug"). So connections never
+checkpoint on their own (wal_autocheckpoint = 0); the one process that holds a lock on a file
+beside the database does, in FULL mode, which holds the writer's lock meanwhile. The lock goes to
+another process when its holder ends, however it ends.
+"""
+
+import asyncio
+import fcntl
+import os
+from pathlib import Path
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from nightlatch.store.engine import Engines
+
+INTERVAL_SECONDS = 2.0
+LOG_BYTES = 4 * 1024 * 1024
+"""The log is written back into the database when it is larger than this."""
+
+
+async def keep_checkpointing(engines: Engines, database: Path) -> None:
+    """Run until cancelled; does nothing while another process is the checkpointer."""
+    lock = os.open(f"{database}-checkpointer", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    try:
+        while True:
+            if _is_checkpointer(lock) and _log_bytes(database) > LOG_BYTES:
+                await _checkpoint(engines)
+            await asyncio.sleep(INTERVAL_SECONDS)
+    finally:
+        os.close(lock)
+
+
+def _is_checkpointer(lock: int) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _log_bytes(database: Path) -> int:
+    try:
+        return os.stat(f"{database}-wal").st_size
+    except FileNotFoundError:
+        return 0
+
+
+async def _checkpoint(engines: Engines) -> None:
+    try:
+        async with engines.reading.connect() as connection:
+            await connection.exec_driver_sql("PRAGMA wal_checkpoint(FULL)")
+    except SQLAlchemyError as error:
+        structlog.get_logger("nightlatch").warning("checkpoint_failed", reason=type(error).__name__)

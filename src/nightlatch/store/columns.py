@@ -1,0 +1,69 @@
+"""Column types and expressions in which the two databases differ."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import BigInteger, DateTime, Dialect
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+SQLITE_NOW = (
+    "(CAST(strftime('%s', 'now') AS INTEGER) * 1000000"
+    " + CAST(substr(strftime('%f', 'now'), 4) AS INTEGER) * 1000)"
+)
+"""Microseconds since 1970 by SQLite's clock, in steps of a millisecond.
+
+SQLite 3.40 (Debian 12) has no unixepoch('subsec'). 'now' is one instant within a statement.
+"""
+
+POSTGRESQL_NOW = "clock_timestamp()"
+"""Not now(): a transaction that waited for a lock must judge expiry by the time after the wait."""
+
+
+class Instant(TypeDecorator[datetime]):
+    """A moment in UTC: `timestamptz` in PostgreSQL, microseconds since 1970 in SQLite."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """An integer where there is no type for moments."""
+        if dialect.name == "sqlite":
+            return dialect.type_descriptor(BigInteger())
+        return dialect.type_descriptor(DateTime(timezone=True))
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
+        """To the database; the moment must carry a zone."""
+        if value is None or dialect.name != "sqlite":
+            return value
+        return (value - _EPOCH) // _MICROSECOND
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        """From the database, in UTC."""
+        if value is None:
+            return None
+        if dialect.name == "sqlite":
+            return _EPOCH + timedelta(microseconds=value)
+        moment: datetime = value
+        return moment.astimezone(UTC)
+
+
+class database_now(FunctionElement[datetime]):  # noqa: N801 - reads as the SQL function it is
+    """The database's clock, the only one that expiry is judged by."""
+
+    type = Instant()
+    inherit_cache = True
+
+
+@compiles(database_now, "sqlite")
+def _sqlite_now(element: database_now, compiler: Any, **options: Any) -> str:
+    return SQLITE_NOW
+
+
+@compiles(database_now, "postgresql")
+def _postgresql_now(element: database_now, compiler: Any, **options: Any) -> str:
+    return POSTGRESQL_NOW

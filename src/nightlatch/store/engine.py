@@ -1,0 +1,137 @@
+"""Engines: how each database is opened, and what every connection must be set to."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import asyncpg
+from sqlalchemy import event
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from nightlatch.model.errors import CannotStart
+
+BUSY_SECONDS = 10.0
+"""How long a write waits for its turn: for SQLite's one writer, or for a pooled connection."""
+
+POSTGRESQL_CONNECTIONS_MAX = 10
+SQLITE_READERS_MAX = 4
+
+_POSTGRESQL_SESSION = {
+    "application_name": "nightlatch",
+    "timezone": "UTC",
+    # A client that was paused inside a transaction must not hold its locks for long (H25).
+    "lock_timeout": "8s",
+    "idle_in_transaction_session_timeout": "5s",
+    "statement_timeout": "10s",
+    "tcp_keepalives_idle": "10",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "3",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Engines:
+    """One engine for statements on their own, one for transactions that write."""
+
+    reading: AsyncEngine
+    writing: AsyncEngine
+    sqlite_file: Path | None
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self.writing.dispose()
+        await self.reading.dispose()
+
+
+def open_engines(database_url: str) -> Engines:
+    """Engines for `sqlite:///FILE` or `postgresql://…`; connects to nothing yet."""
+    if database_url.startswith("sqlite:"):
+        return _open_sqlite(sqlite_path(database_url))
+    return _open_postgresql(database_url)
+
+
+def sqlite_path(database_url: str) -> Path:
+    """The file that an sqlite URL names: sqlite:///relative or sqlite:////absolute."""
+    return Path(unquote(urlsplit(database_url).path[1:])).absolute()
+
+
+def _open_postgresql(database_url: str) -> Engines:
+    async def connect() -> Any:
+        # asyncpg reads the URL itself: it knows libpq's parameters (sslmode, sslrootcert, host=/run/…).
+        return await asyncpg.connect(
+            database_url, timeout=BUSY_SECONDS, command_timeout=15, server_settings=_POSTGRESQL_SESSION
+        )
+
+    engine = create_async_engine(
+        "postgresql+asyncpg://",
+        async_creator=connect,
+        pool_size=POSTGRESQL_CONNECTIONS_MAX,
+        max_overflow=0,
+        pool_timeout=BUSY_SECONDS,
+        # The last used first: after a restart of the database few stale connections are met.
+        pool_use_lifo=True,
+        hide_parameters=True,
+    )
+    return Engines(engine.execution_options(isolation_level="AUTOCOMMIT"), engine, None)
+
+
+def _open_sqlite(path: Path) -> Engines:
+    _create_private(path)
+
+    def engine(size: int, setup: Callable[[Any], None]) -> AsyncEngine:
+        made = create_async_engine(
+            f"sqlite+aiosqlite:///{path}",
+            pool_size=size,
+            max_overflow=0,
+            pool_timeout=BUSY_SECONDS,
+            connect_args={"timeout": BUSY_SECONDS, "isolation_level": None},
+            hide_parameters=True,
+        )
+        event.listen(made.sync_engine, "connect", lambda connection, record: setup(connection))
+        return made
+
+    writing = engine(1, _set_up_sqlite)
+    # The lock is taken at once: a transaction that read first could not be upgraded under load.
+    event.listen(
+        writing.sync_engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE")
+    )
+    reading = engine(SQLITE_READERS_MAX, _set_up_sqlite)
+    return Engines(reading.execution_options(isolation_level="AUTOCOMMIT"), writing, path)
+
+
+def _create_private(path: Path) -> None:
+    # SQLite would create the file for everybody to read; -wal and -shm take over its mode.
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    except FileExistsError:
+        return
+    except OSError as error:
+        raise CannotStart(
+            f"database_url (NIGHTLATCH_DATABASE_URL): {path} cannot be created: {error.strerror}. "
+            "Name a file in an existing folder that this user may write to."
+        ) from None
+
+
+def _set_up_sqlite(connection: Any) -> None:
+    cursor = connection.cursor()
+    try:
+        cursor.execute("PRAGMA journal_mode = WAL")
+        mode = cursor.fetchone()[0]
+        cursor.execute("PRAGMA synchronous = FULL")
+        cursor.execute("PRAGMA foreign_keys = ON")
+        # Checkpoints are made by one process only, see store/checkpoint.py.
+        cursor.execute("PRAGMA wal_autocheckpoint = 0")
+        cursor.fetchall()
+        cursor.execute("PRAGMA synchronous")
+        synchronous = cursor.fetchone()[0]
+    finally:
+        cursor.close()
+    if mode != "wal" or synchronous != 2:
+        raise CannotStart(
+            "database_url (NIGHTLATCH_DATABASE_URL): the SQLite file cannot be used with a write-ahead log "
+            f"and full synchronization (journal_mode {mode}, synchronous {synchronous}). "
+            "Put it on a local file system."
+        )

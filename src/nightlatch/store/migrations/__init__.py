@@ -1,0 +1,1 @@
+"""Alembic migrations: forward only, one transaction each run, applied by `nightlatch migrate`."""

@@ -1,0 +1,111 @@
+"""Queries on organizations."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Row, bindparam, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from nightlatch.model.errors import AlreadyExists
+from nightlatch.model.names import LimitPolicy, OrganizationId, UserId
+from nightlatch.model.records import Organization, OrganizationSummary, Page
+from nightlatch.store.columns import database_now
+from nightlatch.store.tables import membership, organization
+
+_BY_ID = select(organization).where(organization.c.id == bindparam("id"))
+
+
+def _organization(row: Row[Any]) -> Organization:
+    return Organization(
+        id=OrganizationId(row.id),
+        name=row.name,
+        token_limit=row.token_limit,
+        limit_policy=LimitPolicy(row.limit_policy),
+        time_to_live=row.time_to_live,
+        created=row.created,
+        closed=row.closed,
+    )
+
+
+async def find_organization(
+    connection: AsyncConnection, organization_id: OrganizationId
+) -> Organization | None:
+    """The organization, open or closed."""
+    row = (await connection.execute(_BY_ID, {"id": organization_id})).one_or_none()
+    return None if row is None else _organization(row)
+
+
+async def lock_organization(
+    connection: AsyncConnection, organization_id: OrganizationId
+) -> Organization | None:
+    """The organization, locked to the end of the transaction: first lock of every use case."""
+    row = (await connection.execute(_BY_ID.with_for_update(), {"id": organization_id})).one_or_none()
+    return None if row is None else _organization(row)
+
+
+async def list_organizations(connection: AsyncConnection, closed_too: bool) -> list[Organization]:
+    """All organizations, by id."""
+    query = select(organization).order_by(organization.c.id)
+    if not closed_too:
+        query = query.where(organization.c.closed.is_(None))
+    return [_organization(row) for row in await connection.execute(query)]
+
+
+async def list_organizations_of_user(
+    connection: AsyncConnection, user_id: UserId, limit: int, offset: int
+) -> Page[OrganizationSummary]:
+    """The open organizations of which the user is a member, by name."""
+    chosen = (
+        select(organization.c.id, organization.c.name)
+        .join(membership, membership.c.organization_id == organization.c.id)
+        .where(membership.c.user_id == user_id, organization.c.closed.is_(None))
+    )
+    count = (await connection.execute(select(func.count()).select_from(chosen.subquery()))).scalar_one()
+    rows = await connection.execute(
+        chosen.order_by(organization.c.name, organization.c.id).limit(limit).offset(offset)
+    )
+    return Page(tuple(OrganizationSummary(OrganizationId(row.id), row.name) for row in rows), count)
+
+
+async def insert_organization(
+    connection: AsyncConnection,
+    organization_id: OrganizationId,
+    name: str,
+    token_limit: int,
+    time_to_live: int | None,
+) -> Organization:
+    """A new organization; raises AlreadyExists."""
+    values = {
+        "id": organization_id,
+        "name": name,
+        "token_limit": token_limit,
+        "limit_policy": LimitPolicy.REFUSE,
+        "time_to_live": time_to_live,
+        "created": database_now(),
+    }
+    try:
+        row = (await connection.execute(insert(organization).values(values).returning(organization))).one()
+    except IntegrityError as error:
+        raise AlreadyExists(f"There is an organization '{organization_id}' already.") from error
+    return _organization(row)
+
+
+async def update_organization(
+    connection: AsyncConnection, organization_id: OrganizationId, values: Mapping[str, Any]
+) -> Organization:
+    """Set columns of an organization that the caller has locked."""
+    row = (
+        await connection.execute(
+            update(organization)
+            .where(organization.c.id == organization_id)
+            .values(dict(values))
+            .returning(organization)
+        )
+    ).one()
+    return _organization(row)
+
+
+async def close_organization(connection: AsyncConnection, organization_id: OrganizationId) -> Organization:
+    """Mark an organization that the caller has locked as closed; nothing opens it again."""
+    return await update_organization(connection, organization_id, {"closed": database_now()})

@@ -1,0 +1,37 @@
+"""Units of work: where a transaction begins and ends, and nowhere else."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from nightlatch.store.engine import Engines
+from nightlatch.store.failures import translated
+
+
+class Store:
+    """The database, seen from the use cases."""
+
+    def __init__(self, engines: Engines) -> None:
+        self._engines = engines
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        """A connection on which each statement stands alone, seeing all that was committed before.
+
+        Raises StoreUnavailable.
+        """
+        with translated():
+            async with self._engines.reading.connect() as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[AsyncConnection]:
+        """One transaction: committed, durably, when the block ends without an error.
+
+        Raises StoreUnavailable; when the COMMIT itself was cut off, what was done may have
+        happened. An error in the block undoes everything in it.
+        """
+        with translated():
+            async with self._engines.writing.begin() as connection:
+                yield connection

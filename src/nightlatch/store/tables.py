@@ -1,0 +1,127 @@
+"""The tables. What keeps the promises beside them (triggers) is in store/migrations/versions.
+
+Every change to this file needs a migration; a test compares the two on both databases.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
+
+from nightlatch.store.columns import Instant
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "%(table_name)s_%(column_0_N_name)s",
+        "uq": "%(table_name)s_%(column_0_N_name)s_key",
+        "ck": "%(table_name)s_%(constraint_name)s",
+        "fk": "%(table_name)s_%(column_0_N_name)s_fkey",
+        "pk": "%(table_name)s_pkey",
+    }
+)
+
+organization = Table(
+    "organization",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("name", String(200), nullable=False),
+    Column("token_limit", Integer, nullable=False),
+    Column("limit_policy", String(32), nullable=False, server_default="refuse"),
+    Column("time_to_live", Integer),
+    Column("created", Instant, nullable=False),
+    Column("closed", Instant),
+    CheckConstraint("token_limit >= 0", "token_limit"),
+    CheckConstraint("time_to_live > 0", "time_to_live"),
+    CheckConstraint(
+        "limit_policy IN ('refuse', 'replace_oldest', 'replace_least_recently_used')", "limit_policy"
+    ),
+)
+
+user = Table(
+    "user",
+    metadata,
+    # AUTOINCREMENT: the id of a deleted user is never given to another.
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("email", String(254), nullable=False, unique=True),
+    Column("password_hash", Text, nullable=False),
+    # Counts password changes: a login that checked the old password sees that it is too late.
+    Column("password_version", Integer, nullable=False, server_default="1"),
+    Column("created", Instant, nullable=False),
+    Column("disabled", Instant),
+    sqlite_autoincrement=True,
+)
+
+membership = Table(
+    "membership",
+    metadata,
+    Column("organization_id", ForeignKey("organization.id", ondelete="CASCADE"), primary_key=True),
+    Column("user_id", ForeignKey("user.id", ondelete="CASCADE"), primary_key=True, index=True),
+    Column("role", String(16), nullable=False),
+    Column("created", Instant, nullable=False),
+    CheckConstraint("role IN ('owner', 'member')", "role"),
+)
+
+token = Table(
+    "token",
+    metadata,
+    Column("id", String(12), primary_key=True),
+    Column("digest", LargeBinary, nullable=False, unique=True),
+    Column("organization_id", String(32), nullable=False),
+    Column("user_id", BigInteger().with_variant(Integer, "sqlite"), nullable=False),
+    Column("name", String(100), nullable=False, server_default=""),
+    Column("user_agent", Text, nullable=False, server_default=""),
+    Column("created", Instant, nullable=False),
+    Column("expiry", Instant),
+    # Not to organization and user: a token cannot outlive the membership it was given for.
+    ForeignKeyConstraint(
+        ["organization_id", "user_id"],
+        ["membership.organization_id", "membership.user_id"],
+        ondelete="CASCADE",
+    ),
+    Index(None, "organization_id", "user_id"),
+    Index(None, "expiry"),
+)
+
+token_use = Table(
+    "token_use",
+    metadata,
+    Column("token_id", ForeignKey("token.id", ondelete="CASCADE"), primary_key=True),
+    Column("used", Instant, nullable=False),
+    Column("address", String(45), nullable=False),
+)
+
+change_counter = Table(
+    "change_counter",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("number", BigInteger, nullable=False),
+    CheckConstraint("id = 1", "one_row"),
+)
+
+change = Table(
+    "change",
+    metadata,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    # The token whose standing changed; null: whatever is remembered of any token.
+    Column("digest", LargeBinary),
+    Column("at", Instant, nullable=False),
+)
+
+installation = Table(
+    "installation",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    # The oldest server version that can work with this schema.
+    Column("oldest_server", String(32), nullable=False),
+    CheckConstraint("id = 1", "one_row"),
+)

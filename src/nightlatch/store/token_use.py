@@ -1,0 +1,64 @@
+"""When and from where tokens were last used: written in batches, never bringing back a token."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import Select, bindparam, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from nightlatch.model.names import TokenId
+from nightlatch.store.columns import Instant, database_now
+from nightlatch.store.tables import token, token_use
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """The latest use of a token: how long ago it was, and from which address."""
+
+    token_id: TokenId
+    age_seconds: float
+    address: str
+
+
+def _source() -> Select[Any]:
+    # A token that is being ended is passed over: waiting for it would hold up the whole batch,
+    # and a row written for it would violate the foreign key.
+    return (
+        select(
+            token.c.id,
+            bindparam("moment", type_=Instant),
+            bindparam("from_address", type_=token_use.c.address.type),
+        )
+        .where(token.c.id == bindparam("of_token"))
+        .with_for_update(key_share=True, skip_locked=True)
+    )
+
+
+def _upsert(dialect: str) -> Any:
+    insert = sqlite.insert if dialect == "sqlite" else postgresql.insert
+    statement: Any = insert(token_use).from_select(["token_id", "used", "address"], _source())
+    return statement.on_conflict_do_update(
+        index_elements=["token_id"],
+        set_={"used": statement.excluded.used, "address": statement.excluded.address},
+        where=statement.excluded.used > token_use.c.used,
+    )
+
+
+_UPSERTS = {dialect: _upsert(dialect) for dialect in ("sqlite", "postgresql")}
+
+
+async def record_uses(connection: AsyncConnection, uses: Sequence[Use]) -> None:
+    """Keep each use unless a newer one is known; the time is the database's, less the use's age."""
+    now = (await connection.execute(select(database_now()))).scalar_one()
+    parameters = [
+        {
+            "of_token": use.token_id,
+            "moment": now - timedelta(seconds=use.age_seconds),
+            "from_address": use.address,
+        }
+        for use in sorted(uses, key=lambda use: use.token_id)
+    ]
+    await connection.execute(_UPSERTS[connection.dialect.name], parameters)

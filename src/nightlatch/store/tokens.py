@@ -1,0 +1,205 @@
+"""Queries on tokens. A token is live while it has not expired and its owner may use it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, bindparam, delete, func, insert, or_, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from nightlatch.model.errors import TokenLimitReached
+from nightlatch.model.names import Email, OrganizationId, Role, TokenId, UserId
+from nightlatch.model.records import EndedToken, Page, TokenRecord
+from nightlatch.model.standing import Identity, Standing
+from nightlatch.model.token import PlainToken, TokenDigest
+from nightlatch.store.columns import Instant, database_now
+from nightlatch.store.failures import violated_constraint
+from nightlatch.store.tables import membership, organization, token, token_use, user
+
+_USABLE = (
+    token.join(
+        membership,
+        (membership.c.organization_id == token.c.organization_id) & (membership.c.user_id == token.c.user_id),
+    )
+    .join(user, user.c.id == token.c.user_id)
+    .join(organization, organization.c.id == token.c.organization_id)
+)
+
+
+def _live() -> list[ColumnElement[bool]]:
+    return [
+        or_(token.c.expiry.is_(None), token.c.expiry > database_now()),
+        user.c.disabled.is_(None),
+        organization.c.closed.is_(None),
+    ]
+
+
+_STANDING = (
+    select(
+        token.c.id, token.c.organization_id, token.c.user_id, user.c.email, membership.c.role, token.c.expiry
+    )
+    .select_from(_USABLE)
+    .where(token.c.digest == bindparam("digest"), *_live())
+)
+
+
+async def find_standing(connection: AsyncConnection, digest: TokenDigest) -> Standing | None:
+    """What is known of the token now: None if it is not live."""
+    row = (await connection.execute(_STANDING, {"digest": digest.value})).one_or_none()
+    if row is None:
+        return None
+    return Standing(
+        TokenId(row.id),
+        Identity(OrganizationId(row.organization_id), UserId(row.user_id), Email(row.email), Role(row.role)),
+        row.expiry,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class NewToken:
+    """A token about to be stored; `expiry` None for one without end."""
+
+    token: PlainToken
+    organization_id: OrganizationId
+    user_id: UserId
+    name: str
+    user_agent: str
+    created: datetime
+    expiry: datetime | None
+
+
+_INSERT = insert(token).values(
+    id=bindparam("token_id"),
+    digest=bindparam("token_digest"),
+    organization_id=bindparam("organization"),
+    user_id=bindparam("owner"),
+    name=bindparam("label"),
+    user_agent=bindparam("agent"),
+    created=bindparam("created_at", type_=Instant),
+    expiry=bindparam("expires_at", type_=Instant),
+)
+
+
+async def insert_token(connection: AsyncConnection, new: NewToken) -> None:
+    """Store the token; raises TokenLimitReached when the database refuses one more."""
+    parameters = {
+        "token_id": new.token.id,
+        "token_digest": new.token.digest.value,
+        "organization": new.organization_id,
+        "owner": new.user_id,
+        "label": new.name,
+        "agent": new.user_agent,
+        "created_at": new.created,
+        "expires_at": new.expiry,
+    }
+    try:
+        await connection.execute(_INSERT, parameters)
+    except IntegrityError as error:
+        if violated_constraint(error) in ("token_within_limit", "token_limit_reached"):
+            raise TokenLimitReached(new.organization_id) from None
+        raise
+
+
+def _chosen(organization_id: OrganizationId, user_id: UserId | None) -> list[ColumnElement[bool]]:
+    """The organization filter: every query on an organization's tokens goes through it."""
+    conditions = [token.c.organization_id == organization_id]
+    if user_id is not None:
+        conditions.append(token.c.user_id == user_id)
+    return conditions
+
+
+def _record(row: Row[Any]) -> TokenRecord:
+    return TokenRecord(
+        id=TokenId(row.id),
+        name=row.name,
+        email=Email(row.email),
+        created=row.created,
+        expiry=row.expiry,
+        last_used=row.used,
+        last_address=row.address,
+        user_agent=row.user_agent,
+    )
+
+
+async def list_live_tokens(
+    connection: AsyncConnection,
+    organization_id: OrganizationId,
+    user_id: UserId | None,
+    limit: int,
+    offset: int,
+) -> Page[TokenRecord]:
+    """Live tokens of the organization, or of one user in it; oldest first."""
+    source = _USABLE.outerjoin(token_use, token_use.c.token_id == token.c.id)
+    conditions = [*_chosen(organization_id, user_id), *_live()]
+    count = select(func.count()).select_from(_USABLE).where(*conditions)
+    rows = (
+        select(
+            token.c.id,
+            token.c.name,
+            user.c.email,
+            token.c.created,
+            token.c.expiry,
+            token_use.c.used,
+            token_use.c.address,
+            token.c.user_agent,
+        )
+        .select_from(source)
+        .where(*conditions)
+        .order_by(token.c.created, token.c.id)
+        .limit(limit)
+        .offset(offset)
+    )
+    total = (await connection.execute(count)).scalar_one()
+    return Page(tuple(_record(row) for row in await connection.execute(rows)), total)
+
+
+async def find_live_token(
+    connection: AsyncConnection, organization_id: OrganizationId, user_id: UserId | None, token_id: TokenId
+) -> bool:
+    """Whether that token is live, in that organization, and (where given) that user's."""
+    query = (
+        select(token.c.id)
+        .select_from(_USABLE)
+        .where(*_chosen(organization_id, user_id), token.c.id == token_id, *_live())
+    )
+    return (await connection.execute(query)).one_or_none() is not None
+
+
+_RETURNED = (token.c.id, token.c.organization_id, token.c.user_id)
+
+
+async def _delete(connection: AsyncConnection, *conditions: ColumnElement[bool]) -> list[EndedToken]:
+    # Rows in the order of their ids, so that two deletions never wait for each other in a circle.
+    chosen = select(token.c.id).where(*conditions).order_by(token.c.id).with_for_update()
+    rows = await connection.execute(delete(token).where(token.c.id.in_(chosen)).returning(*_RETURNED))
+    return [
+        EndedToken(TokenId(row.id), OrganizationId(row.organization_id), UserId(row.user_id)) for row in rows
+    ]
+
+
+_DELETE_ONE = delete(token).where(token.c.digest == bindparam("digest")).returning(*_RETURNED)
+
+
+async def delete_token(connection: AsyncConnection, digest: TokenDigest) -> bool:
+    """Delete the token with that digest; False if it was gone."""
+    return (await connection.execute(_DELETE_ONE, {"digest": digest.value})).one_or_none() is not None
+
+
+async def delete_token_by_id(
+    connection: AsyncConnection, organization_id: OrganizationId, token_id: TokenId
+) -> list[EndedToken]:
+    """Delete one token of the organization."""
+    return await _delete(connection, *_chosen(organization_id, None), token.c.id == token_id)
+
+
+async def delete_tokens_in_organization(
+    connection: AsyncConnection, organization_id: OrganizationId, user_id: UserId | None
+) -> list[EndedToken]:
+    """Delete all tokens of the organization, or of one user in it."""
+    return await _delete(connection, *_chosen(organization_id, user_id))
+
+
+async def delete_tokens_of_user(connection: AsyncConnection, user_id: UserId) -> list[EndedToken]:
+    """Delete all tokens of the user, in every organization."""
+    return await _delete(connection, token.c.user_id == user_id)

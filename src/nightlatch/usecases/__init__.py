@@ -1,0 +1,1 @@
+"""What Nightlatch does: one file for each verb. Start with log_in, log_out and verify."""

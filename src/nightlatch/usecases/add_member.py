@@ -1,0 +1,41 @@
+"""Add a known user to an organization, or change a member's role."""
+
+from nightlatch.model.names import OrganizationId, Role
+from nightlatch.model.records import Membership
+from nightlatch.store.memberships import find_membership, insert_membership, set_role
+from nightlatch.usecases.find_person import (
+    find_known_user,
+    keep_an_owner,
+    lock_membership,
+    lock_open_organization,
+)
+from nightlatch.usecases.services import Services
+
+
+async def add_member(
+    services: Services, organization_id: OrganizationId, email: str, role: Role
+) -> Membership:
+    """The new membership. Raises NotFound or AlreadyExists."""
+    async with services.store.write() as connection:
+        await lock_open_organization(connection, organization_id)
+        user = await find_known_user(connection, email)
+        await insert_membership(connection, organization_id, user.id, user.email, role)
+        membership = await find_membership(connection, organization_id, user.id)
+    if membership is None:
+        raise RuntimeError("a membership just inserted is missing")
+    return membership
+
+
+async def change_role(
+    services: Services, organization_id: OrganizationId, email: str, role: Role
+) -> Membership:
+    """The membership with its new role; tokens go on, with it. Raises NotFound or LastOwner."""
+    async with services.store.write() as connection:
+        membership = await lock_membership(connection, organization_id, email)
+        if membership.role is Role.OWNER and role is not Role.OWNER:
+            await keep_an_owner(connection, membership)
+        await set_role(connection, organization_id, membership.user_id, role)
+        changed = await find_membership(connection, organization_id, membership.user_id)
+    if changed is None:
+        raise RuntimeError("a membership that is locked is missing")
+    return changed

@@ -1,0 +1,53 @@
+"""Establish who somebody is by username, password and organization id."""
+
+from dataclasses import dataclass, field
+
+from nightlatch.guard.passwords import is_too_long
+from nightlatch.model.errors import CredentialsRejected
+from nightlatch.model.names import OrganizationId, normalize_email
+from nightlatch.model.standing import Identity
+from nightlatch.store.logins import LoginCandidate, find_candidate
+from nightlatch.usecases.services import Services
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What a person claims; the password shows in no repr."""
+
+    username: str
+    password: str = field(repr=False)
+    organization_id: str
+
+
+async def check_password(services: Services, credentials: Credentials) -> LoginCandidate:
+    """Whom the credentials name; raises CredentialsRejected, Overloaded or StoreUnavailable.
+
+    Unknown user, unknown organization, no member, disabled user and wrong password cost the same
+    real hash and raise the same error (OWASP Authentication Cheat Sheet); its private detail
+    says which it was. A password of more than 1,024 bytes is refused unhashed.
+    """
+    if is_too_long(credentials.password):
+        raise CredentialsRejected("password too long")
+    async with services.store.read() as connection:
+        candidate = await find_candidate(
+            connection,
+            normalize_email(credentials.username),
+            OrganizationId(credentials.organization_id),
+        )
+    password_hash = None if candidate is None else candidate.password_hash
+    matches = await services.passwords.matches(credentials.password, password_hash)
+    if candidate is None:
+        raise CredentialsRejected("no such member")
+    if not matches:
+        raise CredentialsRejected("wrong password")
+    if not candidate.active:
+        raise CredentialsRejected("user disabled or organization closed")
+    return candidate
+
+
+async def identify(services: Services, credentials: Credentials) -> Identity:
+    """The identity behind the credentials; raises as `check_password` does."""
+    candidate = await check_password(services, credentials)
+    return Identity(
+        OrganizationId(credentials.organization_id), candidate.user_id, candidate.email, candidate.role
+    )

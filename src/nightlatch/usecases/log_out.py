@@ -1,0 +1,32 @@
+"""Log out: delete the token that the request came with, or all of its user's."""
+
+from nightlatch.model.errors import TokenRejected
+from nightlatch.model.records import EndedToken
+from nightlatch.model.standing import Standing
+from nightlatch.model.token import PlainToken
+from nightlatch.store.tokens import delete_token, delete_tokens_in_organization, find_standing
+from nightlatch.usecases.end_tokens import ending_tokens
+from nightlatch.usecases.services import Services
+
+
+async def log_out(services: Services, token: PlainToken) -> Standing:
+    """Delete the token for good; what it stood for. Raises TokenRejected if it is not live."""
+    async with ending_tokens(services) as connection:
+        standing = await find_standing(connection, token.digest)
+        if standing is None or not await delete_token(connection, token.digest):
+            raise TokenRejected("logout with a token that is not live")
+    return standing
+
+
+async def log_out_everywhere(services: Services, token: PlainToken) -> tuple[Standing, list[EndedToken]]:
+    """Delete every token that the token's user has in its organization.
+
+    Raises TokenRejected if the token is not live.
+    """
+    async with ending_tokens(services) as connection:
+        standing = await find_standing(connection, token.digest)
+        if standing is None:
+            raise TokenRejected("logoutall with a token that is not live")
+        identity = standing.identity
+        ended = await delete_tokens_in_organization(connection, identity.organization_id, identity.user_id)
+    return standing, ended

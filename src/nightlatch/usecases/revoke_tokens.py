@@ -1,0 +1,49 @@
+"""See and end an organization's tokens as an operator."""
+
+from nightlatch.model.errors import NotFound
+from nightlatch.model.names import OrganizationId, TokenId
+from nightlatch.model.records import EndedToken, TokenRecord
+from nightlatch.store import tokens
+from nightlatch.store.organizations import find_organization
+from nightlatch.usecases.end_tokens import ending_tokens
+from nightlatch.usecases.find_person import lock_membership, lock_open_organization
+from nightlatch.usecases.organization_rules import no_organization
+from nightlatch.usecases.services import Services
+
+_ALL = 2**31 - 1
+
+
+async def show_tokens(services: Services, organization_id: OrganizationId) -> tuple[TokenRecord, ...]:
+    """All live tokens of the organization, oldest first. Raises NotFound."""
+    async with services.store.read() as connection:
+        if await find_organization(connection, organization_id) is None:
+            raise no_organization(organization_id)
+        page = await tokens.list_live_tokens(connection, organization_id, None, _ALL, 0)
+    return page.items
+
+
+async def revoke_one(
+    services: Services, organization_id: OrganizationId, token_id: TokenId
+) -> list[EndedToken]:
+    """End one token of the organization. Raises NotFound."""
+    async with ending_tokens(services) as connection:
+        ended = await tokens.delete_token_by_id(connection, organization_id, token_id)
+        if not ended:
+            raise NotFound(
+                f"'{organization_id}' has no token '{token_id}'. To see which it has: "
+                f"nightlatch token list --organization {organization_id}"
+            )
+    return ended
+
+
+async def revoke_all(
+    services: Services, organization_id: OrganizationId, email: str | None
+) -> list[EndedToken]:
+    """End all tokens of the organization, or one member's. Raises NotFound."""
+    async with ending_tokens(services) as connection:
+        user_id = None
+        if email is None:
+            await lock_open_organization(connection, organization_id)
+        else:
+            user_id = (await lock_membership(connection, organization_id, email)).user_id
+        return await tokens.delete_tokens_in_organization(connection, organization_id, user_id)

@@ -1,0 +1,20 @@
+"""What use cases work with; built once, by the composition root."""
+
+from dataclasses import dataclass
+
+from nightlatch.fresh.direct import DirectReads
+from nightlatch.guard.passwords import Passwords
+from nightlatch.hot.lookup import Lookup
+from nightlatch.hot.uses import Uses
+from nightlatch.store.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Handed to every use case."""
+
+    store: Store
+    passwords: Passwords
+    lookup: Lookup
+    currency: DirectReads
+    uses: Uses

@@ -1,0 +1,48 @@
+"""Change an organization's name or its rules for tokens."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from nightlatch.model.names import OrganizationId, parse_organization_name
+from nightlatch.model.records import Organization
+from nightlatch.store import organizations
+from nightlatch.usecases.organization_rules import (
+    check_time_to_live,
+    check_token_limit,
+    no_organization,
+)
+from nightlatch.usecases.services import Services
+
+
+@dataclass(frozen=True, slots=True)
+class OrganizationChange:
+    """What to change: None leaves a value; `never_expires` is the time to live without end."""
+
+    name: str | None = None
+    token_limit: int | None = None
+    time_to_live: int | None = None
+    never_expires: bool = False
+
+
+async def update_organization(
+    services: Services, organization_id: OrganizationId, change: OrganizationChange
+) -> Organization:
+    """The organization as it is afterwards.
+
+    A limit below what is live ends no token, it admits no new one; a new time to live is for
+    tokens made from then on. Raises InvalidValue or NotFound.
+    """
+    values: dict[str, Any] = {}
+    if change.name is not None:
+        values["name"] = parse_organization_name(change.name)
+    if change.token_limit is not None:
+        values["token_limit"] = check_token_limit(change.token_limit)
+    if change.time_to_live is not None or change.never_expires:
+        values["time_to_live"] = check_time_to_live(change.time_to_live)
+    async with services.store.write() as connection:
+        found = await organizations.lock_organization(connection, organization_id)
+        if found is None or found.closed is not None:
+            raise no_organization(organization_id)
+        if not values:
+            return found
+        return await organizations.update_organization(connection, organization_id, values)

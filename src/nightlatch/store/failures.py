@@ -34,7 +34,7 @@ def translated() -> Iterator[None]:
 
 def violated_constraint(error: IntegrityError) -> str:
     """Which constraint it was, as far as the database says; the two say it differently."""
-    cause = error.orig
+    cause: BaseException | None = error.orig
     while cause is not None:
         name = getattr(cause, "constraint_name", None)
         if name:

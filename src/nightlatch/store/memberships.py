@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import Row, delete, func, insert, select, update
+from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -22,7 +22,7 @@ _LISTED = select(
 ).join(user, user.c.id == membership.c.user_id)
 
 
-def _membership(row: Row[Any]) -> Membership:
+def _membership(row: Any) -> Membership:
     return Membership(
         OrganizationId(row.organization_id),
         UserId(row.user_id),

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Row, bindparam, func, insert, select, update
+from sqlalchemy import bindparam, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -16,7 +16,7 @@ from nightlatch.store.tables import membership, organization
 _BY_ID = select(organization).where(organization.c.id == bindparam("id"))
 
 
-def _organization(row: Row[Any]) -> Organization:
+def _organization(row: Any) -> Organization:
     return Organization(
         id=OrganizationId(row.id),
         name=row.name,

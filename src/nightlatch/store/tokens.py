@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, bindparam, delete, func, insert, or_, select
+from sqlalchemy import ColumnElement, bindparam, delete, func, insert, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -109,7 +109,7 @@ def _chosen(organization_id: OrganizationId, user_id: UserId | None) -> list[Col
     return conditions
 
 
-def _record(row: Row[Any]) -> TokenRecord:
+def _record(row: Any) -> TokenRecord:
     return TokenRecord(
         id=TokenId(row.id),
         name=row.name,

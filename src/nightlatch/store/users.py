@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import Row, bindparam, insert, select, update
+from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -16,7 +16,7 @@ _COLUMNS = (user.c.id, user.c.email, user.c.created, user.c.disabled)
 _BY_EMAIL = select(*_COLUMNS).where(user.c.email == bindparam("email"))
 
 
-def _user(row: Row[Any]) -> User:
+def _user(row: Any) -> User:
     return User(UserId(row.id), Email(row.email), row.created, row.disabled)
 
 

@@ -28,12 +28,7 @@ async def check_password(services: Services, credentials: Credentials) -> LoginC
     """
     if is_too_long(credentials.password):
         raise CredentialsRejected("password too long")
-    async with services.store.read() as connection:
-        candidate = await find_candidate(
-            connection,
-            normalize_email(credentials.username),
-            OrganizationId(credentials.organization_id),
-        )
+    candidate = await _find(services, credentials)
     password_hash = None if candidate is None else candidate.password_hash
     matches = await services.passwords.matches(credentials.password, password_hash)
     if candidate is None:
@@ -43,6 +38,17 @@ async def check_password(services: Services, credentials: Credentials) -> LoginC
     if not candidate.active:
         raise CredentialsRejected("user disabled or organization closed")
     return candidate
+
+
+async def _find(services: Services, credentials: Credentials) -> LoginCandidate | None:
+    if "\x00" in credentials.username + credentials.organization_id:
+        return None  # no database text holds it, and PostgreSQL would refuse the query
+    async with services.store.read() as connection:
+        return await find_candidate(
+            connection,
+            normalize_email(credentials.username),
+            OrganizationId(credentials.organization_id),
+        )
 
 
 async def identify(services: Services, credentials: Credentials) -> Identity:

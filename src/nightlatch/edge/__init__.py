@@ -1,0 +1,1 @@
+"""HTTP: bytes in, status codes and JSON out. Nothing here knows SQL."""

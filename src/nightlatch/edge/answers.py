@@ -1,0 +1,73 @@
+"""Answers other than success, as Django REST framework words them."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from nightlatch.model.errors import (
+    CredentialsRejected,
+    InvalidValue,
+    NotFound,
+    TokenLimitReached,
+    TokenRejected,
+    Unavailable,
+)
+
+CHALLENGE: Final = {"WWW-Authenticate": "Token"}
+
+TOKEN_LIMIT_DETAIL: Final = (
+    "This organization has reached its limit of live tokens. Reuse a token you have; or list the live ones "
+    "with GET /api/auth/tokens/ and end one with DELETE /api/auth/tokens/<id>/, both with a token, or with "
+    "HTTP Basic (username and password) and ?organization_id=<id>. An ended or expired token makes room."
+)
+
+
+class Answer(Exception):
+    """Ends a request with this answer."""
+
+    def __init__(
+        self, status: int, body: Mapping[str, Any], headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(status)
+        self.status = status
+        self.body = body
+        self.headers = dict(headers or {})
+
+
+def detail(status: int, sentence: str, headers: Mapping[str, str] | None = None) -> Answer:
+    """An answer in the shape that everything but a field's error has."""
+    return Answer(status, {"detail": sentence}, headers)
+
+
+def not_found() -> Answer:
+    """404, in the same words whatever the reason."""
+    return detail(404, "Not found.")
+
+
+def unauthenticated(sentence: str) -> Answer:
+    """401 with the challenge that every 401 carries (RFC 9110 section 15.5.2)."""
+    return detail(401, sentence, CHALLENGE)
+
+
+async def answer(_: Request, raised: Exception) -> Response:
+    """The response to whatever a handler raised on purpose."""
+    match raised:
+        case Answer():
+            chosen = raised
+        case CredentialsRejected():
+            chosen = Answer(400, {"non_field_errors": [raised.public]})
+        case InvalidValue():
+            chosen = Answer(400, {raised.field: [raised.public]})
+        case TokenRejected():
+            chosen = unauthenticated(raised.public)
+        case TokenLimitReached():
+            chosen = Answer(403, {"error": raised.public, "detail": TOKEN_LIMIT_DETAIL, "code": raised.code})
+        case NotFound():
+            chosen = not_found()
+        case Unavailable():
+            chosen = detail(503, raised.public, {"Retry-After": str(raised.retry_after)})
+        case _:
+            raise raised
+    return JSONResponse(dict(chosen.body), chosen.status, chosen.headers)

@@ -1,0 +1,81 @@
+"""The ASGI application: every layer around the API, from the outside in."""
+
+from typing import Any, Final
+
+from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp
+
+from nightlatch.edge.answers import Answer, answer, detail, not_found
+from nightlatch.edge.body_limits import BodyLimits
+from nightlatch.edge.docs import add_docs
+from nightlatch.edge.health import live_resource, ready_resource
+from nightlatch.edge.login import login_resource
+from nightlatch.edge.logout import logout_resource, logoutall_resource
+from nightlatch.edge.organizations import organizations_resource
+from nightlatch.edge.request_log import RequestLog
+from nightlatch.edge.request_shape import RequestShape
+from nightlatch.edge.resource import add_resource
+from nightlatch.edge.tokens import token_list_resource, token_resource
+from nightlatch.model.errors import NightlatchError
+from nightlatch.usecases.services import Services
+
+_RESOURCES: Final = (
+    login_resource,
+    logout_resource,
+    logoutall_resource,
+    token_list_resource,
+    token_resource,
+    organizations_resource,
+    live_resource,
+    ready_resource,
+)
+_METHODS: Final = ("GET", "HEAD", "POST", "DELETE", "OPTIONS")
+_EXPOSED: Final = ("Retry-After", "WWW-Authenticate", "X-Request-Id")
+
+
+def build_application(
+    services: Services,
+    version: str,
+    cors_origins: tuple[str, ...],
+    body_seconds_max: float,
+) -> ASGIApp:
+    """The application for one process, on services that outlive it."""
+    app = FastAPI(
+        title="Nightlatch",
+        version=version,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        exception_handlers={
+            Answer: answer,
+            NightlatchError: answer,
+            HTTPException: _framework_answer,
+        },
+    )
+    for resource in _RESOURCES:
+        add_resource(app, services, resource(services))
+    add_docs(app, version)
+    inner: ASGIApp = BodyLimits(RequestShape(app), body_seconds_max)
+    if cors_origins:
+        inner = CORSMiddleware(
+            inner,
+            allow_origins=cors_origins,
+            allow_methods=_METHODS,
+            allow_headers=("*",),
+            expose_headers=_EXPOSED,
+            max_age=600,
+        )
+    return RequestLog(inner)
+
+
+async def _framework_answer(request: Request, raised: Any) -> Response:
+    """What Starlette refuses by itself, in the shape of all other answers."""
+    if raised.status_code == 404:
+        return await answer(request, not_found())
+    if raised.status_code == 405:
+        return await answer(request, detail(405, f'Method "{request.method}" not allowed.', raised.headers))
+    return await answer(request, detail(raised.status_code, str(raised.detail), raised.headers))

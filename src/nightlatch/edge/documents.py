@@ -1,0 +1,118 @@
+"""What answers look like, for the OpenAPI document. Handlers build them; a test compares the two."""
+
+from typing import Any, Final
+
+from pydantic import BaseModel, Field
+
+
+class IssuedTokenBody(BaseModel):
+    """A token just made; this answer is the only one that ever holds it."""
+
+    expiry: str | None = Field(
+        description="When it expires, null for never.", examples=["2026-12-24T10:00:00.000000Z"]
+    )
+    token: str = Field(description="Send it as `Authorization: Token …` with each request.")
+
+
+class TokenBody(BaseModel):
+    """A live token, without anything that would help to use it."""
+
+    id: str
+    name: str
+    user: str
+    created: str
+    expiry: str | None
+    last_used: str | None
+    last_address: str | None
+    user_agent: str
+
+
+class OrganizationBody(BaseModel):
+    """An organization; `uuid` is the organization id."""
+
+    name: str
+    uuid: str
+
+
+class TokenPage(BaseModel):
+    """A page of tokens."""
+
+    count: int
+    next: str | None
+    previous: str | None
+    results: list[TokenBody]
+
+
+class OrganizationPage(BaseModel):
+    """A page of organizations."""
+
+    count: int
+    next: str | None
+    previous: str | None
+    results: list[OrganizationBody]
+
+
+class Detail(BaseModel):
+    """An error of the whole request."""
+
+    detail: str
+
+
+class FieldErrors(BaseModel):
+    """Errors by field, or of all fields together; a body that cannot be read has `detail` instead."""
+
+    username: list[str] | None = None
+    password: list[str] | None = None
+    organization_id: list[str] | None = None
+    name: list[str] | None = None
+    time_to_live: list[str] | None = None
+    non_field_errors: list[str] | None = None
+    detail: str | None = None
+
+
+class LimitReached(BaseModel):
+    """The organization has as many live tokens as it may have."""
+
+    error: str
+    detail: str
+    code: str
+
+
+class Health(BaseModel):
+    """Whether the service is able to answer."""
+
+    status: str
+
+
+_CHALLENGE: Final = {"WWW-Authenticate": {"schema": {"type": "string"}, "required": True}}
+_RETRY: Final = {"Retry-After": {"schema": {"type": "integer"}, "required": True}}
+
+
+def response(model: type[BaseModel] | None, description: str) -> dict[str, Any]:
+    """One response of an operation."""
+    return {"description": description} if model is None else {"description": description, "model": model}
+
+
+UNAUTHENTICATED: Final = response(Detail, "No live token.") | {"headers": _CHALLENGE}
+UNAVAILABLE: Final = response(Detail, "Overloaded, or the database cannot be asked.") | {"headers": _RETRY}
+NOT_FOUND: Final = response(Detail, "No such thing, as far as the caller may know.")
+TOO_LARGE: Final = response(Detail, "The body is larger than 64 KiB.")
+TOO_SLOW: Final = response(Detail, "The body did not arrive in time.")
+
+TOKEN_SECURITY: Final[list[dict[str, list[str]]]] = [{"token": []}]
+TOKEN_OR_BASIC_SECURITY: Final[list[dict[str, list[str]]]] = [{"token": []}, {"basic": []}]
+
+PAGE_PARAMETERS: Final[list[dict[str, Any]]] = [
+    {
+        "name": "limit",
+        "in": "query",
+        "schema": {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100},
+    },
+    {"name": "offset", "in": "query", "schema": {"type": "integer", "minimum": 0, "default": 0}},
+]
+ORGANIZATION_PARAMETER: Final[dict[str, Any]] = {
+    "name": "organization_id",
+    "in": "query",
+    "description": "With HTTP Basic only, and required there.",
+    "schema": {"type": "string"},
+}

@@ -1,0 +1,51 @@
+"""GET /health/live/ and GET /health/ready/"""
+
+import asyncio
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from nightlatch.edge import documents
+from nightlatch.edge.resource import Operation, Resource
+from nightlatch.model.errors import StoreUnavailable
+from nightlatch.usecases.check_health import check_health
+from nightlatch.usecases.services import Services
+
+READY_SECONDS_MAX: Final = 2.0
+
+
+def live_resource(services: Services) -> Resource:
+    """Whether the process answers at all: says nothing about the database."""
+
+    async def health_live(request: Request) -> Response:
+        """The process answers. A supervisor restarts it when this does not."""
+        return JSONResponse({"status": "ok"})
+
+    operation = Operation(
+        health_live, "Alive", {200: documents.response(documents.Health, "The process answers.")}
+    )
+    return Resource("/health/live/", "Live", "Health", {"GET": operation})
+
+
+def ready_resource(services: Services) -> Resource:
+    """Whether logins and lookups can be answered."""
+
+    async def health_ready(request: Request) -> Response:
+        """The database answers. A load balancer sends no requests here while it does not."""
+        try:
+            async with asyncio.timeout(READY_SECONDS_MAX):
+                await check_health(services)
+        except TimeoutError:
+            raise StoreUnavailable("The database did not answer in time.") from None
+        return JSONResponse({"status": "ok"})
+
+    operation = Operation(
+        health_ready,
+        "Ready",
+        {
+            200: documents.response(documents.Health, "Requests can be answered."),
+            503: documents.UNAVAILABLE,
+        },
+    )
+    return Resource("/health/ready/", "Ready", "Health", {"GET": operation})

@@ -1,0 +1,90 @@
+"""Who makes a request: by its token, or where that is allowed by HTTP Basic."""
+
+import base64
+import binascii
+
+import structlog
+from starlette.datastructures import Headers
+from starlette.requests import Request
+
+from nightlatch.edge.answers import Answer, unauthenticated
+from nightlatch.hot.header import HeaderFault, TokenHeader, read_token_header
+from nightlatch.model.errors import CredentialsRejected
+from nightlatch.model.standing import Identity
+from nightlatch.model.token import PlainToken
+from nightlatch.usecases.check_password import Credentials, identify
+from nightlatch.usecases.services import Services
+from nightlatch.usecases.verify import Accepted, verify
+
+_log = structlog.get_logger("nightlatch")
+
+
+def client_address(request: Request) -> str:
+    """The peer's address, without its port."""
+    return request.client.host if request.client is not None else ""
+
+
+def authorization(headers: Headers) -> bytes:
+    """The Authorization header's value; several are joined by a comma, which no token survives."""
+    return ",".join(headers.getlist("authorization")).encode("latin-1")
+
+
+def refused(fault: HeaderFault) -> Answer:
+    """The 401 for a header that names no live token, with its line in the log."""
+    if fault is not HeaderFault.ABSENT:
+        _log.info("token_refused", reason=fault.name.lower())
+    return unauthenticated(fault.value)
+
+
+def spelled_token(request: Request) -> PlainToken:
+    """The token that the request spells, live or not; raises the Answer 401."""
+    header = read_token_header(authorization(request.headers))
+    if isinstance(header, TokenHeader):
+        return header.token
+    raise refused(header)
+
+
+async def identify_by_token(services: Services, request: Request) -> Identity:
+    """Who the token stands for; raises the Answer 401."""
+    verdict = await verify(services, authorization(request.headers), client_address(request))
+    if isinstance(verdict, Accepted):
+        return verdict.standing.identity
+    raise refused(verdict)
+
+
+async def identify_by_token_or_basic(services: Services, request: Request) -> Identity:
+    """The same, or who the password belongs to in `?organization_id=`; raises the Answer 400 or 401."""
+    header = authorization(request.headers)
+    if header.split(maxsplit=1)[:1] and header.split(maxsplit=1)[0].lower() == b"basic":
+        return await _identify_by_basic(services, request, header)
+    return await identify_by_token(services, request)
+
+
+async def _identify_by_basic(services: Services, request: Request, header: bytes) -> Identity:
+    organization_id = request.query_params.get("organization_id", "").strip()
+    if not organization_id:
+        raise Answer(400, {"organization_id": ["This field is required."]})
+    pair = _basic_pair(header)
+    if pair is None:
+        raise unauthenticated("Invalid username/password.")
+    try:
+        return await identify(services, Credentials(pair[0], pair[1], organization_id))
+    except CredentialsRejected as error:
+        _log.info("basic_refused", reason=error.detail)
+        raise unauthenticated("Invalid username/password.") from None
+
+
+def _basic_pair(header: bytes) -> tuple[str, str] | None:
+    parts = header.split()
+    if len(parts) != 2:
+        return None
+    try:
+        decoded = base64.b64decode(parts[1], validate=True)
+    except binascii.Error:
+        return None
+    try:
+        text = decoded.decode("utf-8")
+    except UnicodeDecodeError:
+        text = decoded.decode("latin-1")
+    username, colon, password = text.partition(":")
+    return (username, password) if colon else None

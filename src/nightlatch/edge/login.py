@@ -1,0 +1,79 @@
+"""POST /api/auth/login/"""
+
+import structlog
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from nightlatch.edge import documents
+from nightlatch.edge.body import FORM, JSON, MULTIPART, read_body
+from nightlatch.edge.fields import LoginFields, read_login
+from nightlatch.edge.resource import Operation, Resource
+from nightlatch.edge.times import wire_time
+from nightlatch.model.errors import CredentialsRejected, Overloaded, TokenLimitReached
+from nightlatch.usecases.check_password import Credentials
+from nightlatch.usecases.log_in import Login, log_in
+from nightlatch.usecases.services import Services
+
+_log = structlog.get_logger("nightlatch")
+_USER_AGENT_CHARACTERS_MAX = 300
+
+
+def login_resource(services: Services) -> Resource:
+    """Login, open to everybody: an Authorization header is not looked at."""
+
+    async def login(request: Request) -> Response:
+        """Make a token from username, password and organization id. Reuse it until it expires."""
+        fields = read_login(await read_body(request))
+        asked = Login(
+            Credentials(fields.username, fields.password, fields.organization_id),
+            fields.name,
+            fields.time_to_live,
+            _user_agent(request),
+        )
+        try:
+            issued = await log_in(services, asked)
+        except (CredentialsRejected, TokenLimitReached, Overloaded) as error:
+            # The username stays out: people type passwords there.
+            _log.info("login_refused", code=error.code, reason=error.detail)
+            raise
+        _log.info("login", token_id=issued.token.id, organization_id=fields.organization_id)
+        return JSONResponse({"expiry": wire_time(issued.expiry), "token": issued.token.reveal()})
+
+    return Resource(
+        "/api/auth/login/",
+        "Login",
+        "Authentication",
+        {
+            "POST": Operation(
+                login,
+                "Log in",
+                {
+                    200: documents.response(documents.IssuedTokenBody, "A new token."),
+                    400: documents.response(
+                        documents.FieldErrors,
+                        "Fields are wrong, or the credentials do not fit together, or the body is malformed.",
+                    ),
+                    403: documents.response(documents.LimitReached, "The token limit is reached."),
+                    404: documents.NOT_FOUND,
+                    408: documents.TOO_SLOW,
+                    413: documents.TOO_LARGE,
+                    415: documents.response(documents.Detail, "Unsupported media type."),
+                    503: documents.UNAVAILABLE,
+                },
+                {"requestBody": _request_body()},
+            )
+        },
+    )
+
+
+def _request_body() -> dict[str, object]:
+    schema = LoginFields.model_json_schema()
+    return {
+        "required": True,
+        "content": {media_type: {"schema": schema} for media_type in (JSON, FORM, MULTIPART)},
+    }
+
+
+def _user_agent(request: Request) -> str:
+    text = request.headers.get("user-agent", "")[:_USER_AGENT_CHARACTERS_MAX]
+    return "".join(character if character.isprintable() else "?" for character in text)

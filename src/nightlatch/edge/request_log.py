@@ -1,0 +1,48 @@
+"""Around every request: an id, headers that every answer has, and an end for what nobody expected."""
+
+import secrets
+
+import structlog
+from starlette.datastructures import MutableHeaders
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+_log = structlog.get_logger("nightlatch")
+
+
+class RequestLog:
+    """Gives each request an id, which stands in its log lines and in its answer."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on; other scopes pass untouched."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = secrets.token_hex(8)
+        started = False
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                headers = MutableHeaders(scope=message)
+                headers["X-Request-Id"] = request_id
+                headers["X-Content-Type-Options"] = "nosniff"
+                headers.setdefault("Cache-Control", "no-store")
+            await send(message)
+
+        client = scope.get("client")
+        with structlog.contextvars.bound_contextvars(
+            request_id=request_id, address=client[0] if client else ""
+        ):
+            try:
+                await self._app(scope, receive, send_with_headers)
+            except Exception:
+                _log.exception("request_failed", method=scope["method"])
+                if started:
+                    raise
+                response = JSONResponse({"detail": "Internal server error."}, 500)
+                await response(scope, receive, send_with_headers)

@@ -1,0 +1,90 @@
+"""A path of the API with the methods it has, and what every other method gets."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from nightlatch.edge.answers import detail
+from nightlatch.edge.body import FORM, JSON, MULTIPART
+from nightlatch.model.standing import Identity
+from nightlatch.usecases.services import Services
+
+Handler = Callable[[Request], Awaitable[Response]]
+Identifier = Callable[[Services, Request], Awaitable[Identity]]
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One method of a resource: its handler, and how the OpenAPI document describes it."""
+
+    handler: Handler
+    summary: str
+    responses: Mapping[int, Mapping[str, Any]]
+    documentation: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """A path. `identify` is None where everybody may ask; else it decides before the method does."""
+
+    path: str
+    name: str
+    tag: str
+    operations: Mapping[str, Operation]
+    identify: Identifier | None = None
+
+    def allowed_methods(self) -> str:
+        """The Allow header."""
+        methods = list(self.operations)
+        if "GET" in methods:
+            methods.insert(methods.index("GET") + 1, "HEAD")
+        return ", ".join([*methods, "OPTIONS"])
+
+
+def add_resource(app: FastAPI, services: Services, resource: Resource) -> None:
+    """Route the resource's methods to their handlers, and all others to one that says what there is."""
+    for method, operation in resource.operations.items():
+        app.add_api_route(
+            resource.path,
+            operation.handler,
+            methods=[method],
+            name=resource.name,
+            summary=operation.summary,
+            description=operation.handler.__doc__ or "",
+            operation_id=operation.handler.__name__,
+            tags=[resource.tag],
+            response_class=Response,
+            responses={status: dict(response) for status, response in operation.responses.items()},
+            openapi_extra=dict(operation.documentation),
+        )
+
+    async def other_method(request: Request) -> Response:
+        headers = {"Allow": resource.allowed_methods()}
+        if resource.identify is not None:
+            await resource.identify(services, request)
+        if request.method == "OPTIONS":
+            return JSONResponse(
+                {
+                    "name": resource.name,
+                    "description": "",
+                    "renders": [JSON],
+                    "parses": [JSON, FORM, MULTIPART],
+                },
+                headers=headers,
+            )
+        raise detail(405, f'Method "{request.method}" not allowed.', headers)
+
+    app.router.routes.append(_AnyMethodRoute(resource.path, other_method, include_in_schema=False))
+
+
+class _AnyMethodRoute(Route):
+    """Starlette gives a plain function GET and HEAD only; this one takes what no operation took."""
+
+    def __init__(self, path: str, endpoint: Handler, *, include_in_schema: bool) -> None:
+        super().__init__(path, endpoint, include_in_schema=include_in_schema)
+        self.methods = set()

@@ -1,0 +1,139 @@
+"""The server: granian with Nightlatch's settings, in one or several processes."""
+
+import asyncio
+import contextlib
+import multiprocessing
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any, Final
+
+import structlog
+from granian import Granian
+from granian.constants import HTTPModes, Interfaces, Loops, SSLProtocols
+from granian.errors import ConfigurationError
+from granian.http import HTTP1Settings
+
+from nightlatch.app import built_services, opened_engines
+from nightlatch.background import running_background
+from nightlatch.edge.asgi import build_application
+from nightlatch.log import configure_logging
+from nightlatch.model.errors import CannotStart
+from nightlatch.settings import Settings
+from nightlatch.store.schema import check_schema, is_empty, migrate, server_version
+
+HEADER_BYTES_MAX: Final = 16 * 1024
+CONNECTIONS_MAX: Final = 16_384
+HEADER_SECONDS_MAX: Final = 15
+WORKER_KILL_SECONDS: Final = 10
+ORPHAN_KILL_SECONDS: Final = 5.0
+
+_log = structlog.get_logger("nightlatch")
+
+
+def serve(settings: Settings) -> int:
+    """Serve until SIGINT or SIGTERM; the process's exit code.
+
+    An empty SQLite file gets its schema first. Raises CannotStart when the schema, the
+    certificate or the address forbid to start.
+    """
+    configure_logging(settings)
+    asyncio.run(_prepare(settings))
+    # Workers are started afresh: nothing opened here is shared with them.
+    multiprocessing.set_start_method("spawn", force=True)
+    _log.info("starting", version=server_version(), host=settings.host, port=settings.port)
+    try:
+        server = Granian(
+            "nightlatch",
+            address=settings.host,
+            port=settings.port,
+            interface=Interfaces.ASGI,
+            workers=settings.workers,
+            loop=Loops.uvloop,
+            http=HTTPModes.http1,
+            http1_settings=HTTP1Settings(
+                header_read_timeout=HEADER_SECONDS_MAX * 1000, max_buffer_size=HEADER_BYTES_MAX
+            ),
+            websockets=False,
+            backlog=CONNECTIONS_MAX,
+            backpressure=CONNECTIONS_MAX,
+            log_enabled=False,
+            ssl_cert=settings.tls_certificate,
+            ssl_key=settings.tls_key,
+            ssl_protocol_min=SSLProtocols.tls12,
+            respawn_failed_workers=True,
+            workers_kill_timeout=WORKER_KILL_SECONDS,
+        )
+        server.serve(target_loader=partial(_load, settings), wrap_loader=False)
+    except (OSError, ConfigurationError, RuntimeError, ValueError) as error:
+        raise CannotStart(f"The server cannot start: {error}") from error
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else 1
+    return 0
+
+
+async def _prepare(settings: Settings) -> None:
+    async with opened_engines(settings) as engines:
+        if engines.sqlite_file is not None and await is_empty(engines):
+            await migrate(engines)
+        await check_schema(engines)
+
+
+def _load(settings: Settings) -> Any:
+    """The application, built inside a worker process when its event loop starts it."""
+    configure_logging(settings)
+    return _Worker(settings)
+
+
+class _Worker:
+    """ASGI application of one worker: builds everything at start-up, takes it down at the end."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._application: Any = None
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "lifespan":
+            await self._application(scope, receive, send)
+            return
+        await receive()
+        async with contextlib.AsyncExitStack() as stack:
+            try:
+                self._application = await stack.enter_async_context(_built(self._settings))
+            except Exception as error:
+                _log.exception("worker_failed_to_start")
+                await send({"type": "lifespan.startup.failed", "message": type(error).__name__})
+                return
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+@asynccontextmanager
+async def _built(settings: Settings) -> AsyncIterator[Any]:
+    _end_with_parent()
+    async with (
+        opened_engines(settings) as engines,
+        built_services(settings, engines) as services,
+        running_background(services, engines, settings.use_flush_seconds),
+    ):
+        yield build_application(services, server_version(), settings.cors_origins, settings.body_seconds_max)
+    _log.info("worker_stopped", pid=os.getpid())
+
+
+def _end_with_parent() -> None:
+    """End this worker when the main process is gone, however it went: nobody else would."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+    loop = asyncio.get_running_loop()
+
+    def orphaned() -> None:
+        loop.remove_reader(parent.sentinel)
+        _log.warning("main_process_gone", pid=os.getpid())
+        loop.call_later(ORPHAN_KILL_SECONDS, os._exit, 1)
+        signal.raise_signal(signal.SIGTERM)
+
+    loop.add_reader(parent.sentinel, orphaned)

@@ -21,6 +21,7 @@ FORM: Final = "application/x-www-form-urlencoded"
 MULTIPART: Final = "multipart/form-data"
 FORM_FIELDS_MAX: Final = 1000
 FILES_MAX: Final = 100
+_CONTENT_TYPE_CHARACTERS_MAX: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +36,9 @@ async def read_body(request: Request) -> Body:
     """The request's body; raises the Answer 400, 408, 413 or 415."""
     content_type = request.headers.get("content-type", "")
     raw = await request.body()
-    media_type, options = _media_type(content_type)
     if not raw:
-        return Body({}, media_type in (FORM, MULTIPART))
+        return Body({}, is_form=False)
+    media_type, options = _media_type(content_type)
     match media_type:
         case "application/json" | "application/*" | "*/json" | "*/*":
             return Body(_read_json(raw, _charset(options)), False)
@@ -49,6 +50,8 @@ async def read_body(request: Request) -> Body:
 
 
 def _media_type(content_type: str) -> tuple[str, Mapping[bytes, bytes]]:
+    if len(content_type) > _CONTENT_TYPE_CHARACTERS_MAX:
+        return "", {}
     media_type, options = parse_options_header(content_type)
     return media_type.decode("latin-1").strip().lower(), options
 
@@ -60,7 +63,8 @@ def _charset(options: Mapping[bytes, bytes]) -> str:
         codec = codecs.lookup(name)
     except (LookupError, ValueError):
         return "utf-8"
-    if not codec._is_text_encoding or codec.name in ("idna", "undefined", "unicode_escape"):
+    # Python's private mark of codecs that are no text encodings, such as hex and rot13.
+    if not getattr(codec, "_is_text_encoding", True) or codec.name == "undefined":
         raise detail(400, f'Unsupported charset "{name}" in request Content-Type header.')
     return codec.name
 
@@ -94,8 +98,9 @@ def _read_form(raw: bytes, charset: str) -> dict[str, Any]:
 
 
 async def _read_multipart(raw: bytes, content_type: str, options: Mapping[bytes, bytes]) -> dict[str, Any]:
+    _charset(options)
     if not options.get(b"boundary"):
-        raise _malformed("Invalid boundary in multipart")
+        raise _malformed(f"Invalid boundary in multipart: {'' if b'boundary' in options else None}")
 
     async def stream() -> Any:
         yield raw

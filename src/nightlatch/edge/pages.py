@@ -10,7 +10,6 @@ from starlette.requests import Request
 
 LIMIT_DEFAULT: Final = 100
 LIMIT_MAX: Final = 1000
-_OFFSET_MAX: Final = 2**31 - 1
 _HOST: Final = re.compile(r"[A-Za-z0-9._:\[\]-]{1,255}")
 
 
@@ -26,7 +25,7 @@ def read_window(request: Request) -> Window:
     """What `limit` and `offset` say; what is unusable counts as not given."""
     limit = _natural(_last(request, "limit"))
     offset = _natural(_last(request, "offset"))
-    return Window(min(limit, LIMIT_MAX) if limit else LIMIT_DEFAULT, min(offset or 0, _OFFSET_MAX))
+    return Window(min(limit, LIMIT_MAX) if limit else LIMIT_DEFAULT, offset or 0)
 
 
 def page_body(
@@ -62,6 +61,6 @@ def _link(request: Request, limit: int, offset: int) -> str:
     query.pop("offset", None)
     if offset > 0:
         query["offset"] = [str(offset)]
-    path = f"{request.scope['path']}?{urlencode(sorted(query.items()), doseq=True)}"
+    path = f"{request.scope['raw_path'].decode('latin-1')}?{urlencode(sorted(query.items()), doseq=True)}"
     host = request.headers.get("host", "")
     return f"{request.scope['scheme']}://{host}{path}" if _HOST.fullmatch(host) else path

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from nightlatch.edge.answers import detail
+from nightlatch.edge.answers import Answer, detail
 from nightlatch.edge.body import FORM, JSON, MULTIPART
 from nightlatch.model.standing import Identity
 from nightlatch.usecases.services import Services
@@ -66,7 +66,11 @@ def add_resource(app: FastAPI, services: Services, resource: Resource) -> None:
     async def other_method(request: Request) -> Response:
         headers = {"Allow": resource.allowed_methods()}
         if resource.identify is not None:
-            await resource.identify(services, request)
+            try:
+                await resource.identify(services, request)
+            except Answer as refusal:
+                refusal.headers |= headers
+                raise
         if request.method == "OPTIONS":
             return JSONResponse(
                 {

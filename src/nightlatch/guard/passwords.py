@@ -28,7 +28,10 @@ def normalize_password(password: str) -> str:
 
 def is_too_long(password: str) -> bool:
     """Whether a password exceeds what is ever hashed, in bytes of UTF-8 as it was sent."""
-    return len(password) > PASSWORD_BYTES_MAX or len(password.encode()) > PASSWORD_BYTES_MAX
+    return (
+        len(password) > PASSWORD_BYTES_MAX
+        or len(password.encode("utf-8", "surrogatepass")) > PASSWORD_BYTES_MAX
+    )
 
 
 def check_new_password(password: str) -> None:

@@ -36,7 +36,9 @@ def read_token_header(authorization: bytes) -> TokenHeader | HeaderFault:
         return HeaderFault.NO_TOKEN
     if len(parts) > 2:
         return HeaderFault.SPACES
-    if not parts[1].isascii():
+    try:
+        parts[1].decode()
+    except UnicodeDecodeError:
         return HeaderFault.CHARACTERS
     token = parse_token(parts[1])
     return HeaderFault.INVALID if token is None else TokenHeader(token)

@@ -67,3 +67,8 @@ def _sqlite_now(element: database_now, compiler: Any, **options: Any) -> str:
 @compiles(database_now, "postgresql")
 def _postgresql_now(element: database_now, compiler: Any, **options: Any) -> str:
     return POSTGRESQL_NOW
+
+
+def row_offset(offset: int) -> int:
+    """The offset as the databases take it: beyond 2^31 rows there is nothing to skip to."""
+    return min(offset, 2**31 - 1)

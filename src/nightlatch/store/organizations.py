@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from nightlatch.model.errors import AlreadyExists
 from nightlatch.model.names import LimitPolicy, OrganizationId, UserId
 from nightlatch.model.records import Organization, OrganizationSummary, Page
-from nightlatch.store.columns import database_now
+from nightlatch.store.columns import database_now, row_offset
 from nightlatch.store.tables import membership, organization
 
 _BY_ID = select(organization).where(organization.c.id == bindparam("id"))
@@ -63,7 +63,7 @@ async def list_organizations_of_user(
     )
     count = (await connection.execute(select(func.count()).select_from(chosen.subquery()))).scalar_one()
     rows = await connection.execute(
-        chosen.order_by(organization.c.name, organization.c.id).limit(limit).offset(offset)
+        chosen.order_by(organization.c.name, organization.c.id).limit(limit).offset(row_offset(offset))
     )
     return Page(tuple(OrganizationSummary(OrganizationId(row.id), row.name) for row in rows), count)
 

@@ -13,7 +13,7 @@ from nightlatch.model.names import Email, OrganizationId, Role, TokenId, UserId
 from nightlatch.model.records import EndedToken, Page, TokenRecord
 from nightlatch.model.standing import Identity, Standing
 from nightlatch.model.token import PlainToken, TokenDigest
-from nightlatch.store.columns import Instant, database_now
+from nightlatch.store.columns import Instant, database_now, row_offset
 from nightlatch.store.failures import violated_constraint
 from nightlatch.store.tables import membership, organization, token, token_use, user
 
@@ -148,7 +148,7 @@ async def list_live_tokens(
         .where(*conditions)
         .order_by(token.c.created, token.c.id)
         .limit(limit)
-        .offset(offset)
+        .offset(row_offset(offset))
     )
     total = (await connection.execute(count)).scalar_one()
     return Page(tuple(_record(row) for row in await connection.execute(rows)), total)

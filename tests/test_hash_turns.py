@@ -1,0 +1,128 @@
+"""Waiting for a turn to be hashed is bounded by time, not by a number in one burst."""
+
+import asyncio
+import time
+
+import pytest
+
+from nightlatch.guard.passwords import Passwords
+from nightlatch.model.errors import InvalidValue, Overloaded
+from tests.accounts import Accounts
+from tests.conftest import Database
+from tests.crowd import exchange_at_once, login_request
+from tests.serving import Serving
+
+
+def passwords(**changed: float) -> Passwords:
+    settings = {"memory_kib": 8, "time_cost": 1, "parallelism": 1, "threads": 2, "wait_seconds": 10.0}
+    return Passwords(**{**settings, **changed})  # type: ignore[arg-type]
+
+
+def test_a_burst_beyond_capacity_waits_and_none_is_turned_away_before_its_time() -> None:
+    async def burst() -> list[bool]:
+        hasher = passwords()
+        stored = await hasher.hash("a password")
+        try:
+            return await asyncio.gather(*(hasher.matches("a password", stored) for _ in range(2000)))
+        finally:
+            hasher.close()
+
+    assert asyncio.run(burst()) == [True] * 2000
+
+
+def test_who_waits_longer_than_the_limit_is_overloaded() -> None:
+    async def burst() -> list[bool | BaseException]:
+        hasher = passwords(memory_kib=65536, time_cost=8, threads=1, wait_seconds=0.05)
+        try:
+            return await asyncio.gather(
+                *(hasher.matches("a password", None) for _ in range(4)), return_exceptions=True
+            )
+        finally:
+            hasher.close()
+
+    results = asyncio.run(burst())
+    assert results[0] is False
+    assert [type(result) for result in results[1:]] == [Overloaded] * 3
+
+
+def test_a_request_given_up_frees_its_turn_only_when_its_hash_is_done() -> None:
+    async def give_up() -> bool:
+        hasher = passwords(threads=1)
+        task = asyncio.create_task(hasher.matches("a password", None))
+        await asyncio.sleep(0)
+        task.cancel()
+        try:
+            return await hasher.matches("a password", await hasher.hash("a password"))
+        finally:
+            hasher.close()
+
+    assert asyncio.run(give_up())
+
+
+def test_an_overloaded_server_answers_503_with_retry_after(
+    database: Database, accounts: Accounts, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    serving = Serving(
+        database.url,
+        tmp_path_factory.mktemp("server") / "log",
+        password_hash_memory_kib=32768,
+        password_hash_time_cost=4,
+        password_hash_threads=1,
+        password_hash_wait_seconds=0.3,
+    ).wait_ready()
+    try:
+        person = accounts.add_person()
+        begin = time.monotonic()
+        replies = exchange_at_once(serving.port, [login_request(person.login_body)] * 60)
+        assert time.monotonic() - begin < 5
+        refused = [reply for reply in replies if reply is not None and reply.status == 503]
+        assert len(refused) > 30
+        assert {reply.headers["retry-after"] for reply in refused} == {"5"}
+        assert {reply.status for reply in replies if reply is not None} == {200, 503}
+    finally:
+        serving.stop()
+
+
+@pytest.mark.parametrize("length", [1, 15, 64, 1024])
+def test_every_character_of_a_password_counts(length: int) -> None:
+    async def compare() -> tuple[bool, bool]:
+        hasher = passwords()
+        stored = await hasher.hash("x" * length)
+        try:
+            return await hasher.matches("x" * length, stored), await hasher.matches(
+                "x" * (length - 1) + "y", stored
+            )
+        finally:
+            hasher.close()
+
+    assert asyncio.run(compare()) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("typed", "stored", "same"),
+    [
+        ("pass\u00e9", "passe\u0301", True),
+        ("\uff50assword", "password", True),
+        ("Password", "password", False),
+        (" password", "password", False),
+    ],
+)
+def test_passwords_are_compared_in_nfkc(typed: str, stored: str, same: bool) -> None:
+    async def compare() -> bool:
+        hasher = passwords()
+        try:
+            return await hasher.matches(typed, await hasher.hash(stored))
+        finally:
+            hasher.close()
+
+    assert asyncio.run(compare()) is same
+
+
+@pytest.mark.parametrize(
+    "password", ["", "x" * 1025, "\u00e9" * 513, "a\x00b", "a\u0378b", "a\ud800b"], ids=range(6)
+)
+def test_unusable_new_passwords_are_refused(password: str) -> None:
+    from nightlatch.guard.passwords import check_new_password
+
+    with pytest.raises(InvalidValue):
+        check_new_password(password)

@@ -1,0 +1,137 @@
+"""Promise 4: what was acknowledged survives kill -9 at any moment."""
+
+import json
+import os
+import random
+import signal
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from tests.accounts import Accounts, Person
+from tests.conftest import Database
+from tests.serving import Serving
+from tests.sockets import exchange, post_json, with_token
+
+OPERATIONS = 2000
+CLIENTS = 16
+
+
+class Client:
+    """Logs in and out in turn; remembers what was acknowledged, and what it cannot know."""
+
+    def __init__(self, port: int, person: Person, operations: int) -> None:
+        self.port = port
+        self.person = person
+        self.operations = operations
+        self.live: list[str] = []
+        self.ended: list[str] = []
+        self.unknown: list[str] = []
+        self.done = 0
+        self.cut = 0
+        self.unexpected: list[int] = []
+
+    def run(self) -> None:
+        while self.done < self.operations:
+            if len(self.live) >= 8:
+                self._log_out(self.live.pop(0))
+            else:
+                self._log_in()
+            self.done += 1
+
+    def _log_in(self) -> None:
+        try:
+            reply = post_json(self.port, "/api/auth/login/", self.person.login_body)
+        except ConnectionRefusedError:
+            self._wait()
+            return
+        except (OSError, IndexError):
+            self.cut += 1
+            return
+        if reply.status == 200:
+            self.live.append(reply.json["token"])
+        elif reply.status not in (403, 503):
+            self.unexpected.append(reply.status)
+
+    def _wait(self) -> None:
+        """Nothing was sent: the operation does not count."""
+        self.done -= 1
+        time.sleep(0.05)
+
+    def _log_out(self, token: str) -> None:
+        try:
+            reply = exchange(self.port, "POST", "/api/auth/logout/", with_token(token))
+        except ConnectionRefusedError:
+            self.live.append(token)
+            self._wait()
+            return
+        except (OSError, IndexError):
+            self.cut += 1
+            self.unknown.append(token)
+            return
+        if reply.status == 204:
+            self.ended.append(token)
+        else:
+            self.unknown.append(token)
+            if reply.status != 503:
+                self.unexpected.append(reply.status)
+
+
+def test_acknowledged_logins_and_logouts_survive_killed_workers(
+    accounts: Accounts, database: Database, tmp_path: Path
+) -> None:
+    seed = random.randrange(2**32)
+    print(f"seed {seed}")
+    chance = random.Random(seed)
+    serving = Serving(database.url, tmp_path / "log", workers=3).wait_ready()
+    clients = [
+        Client(serving.port, accounts.add_person(token_limit=1000), OPERATIONS // CLIENTS)
+        for _ in range(CLIENTS)
+    ]
+    finished = threading.Event()
+    kills = 0
+
+    def kill_at_random() -> None:
+        nonlocal kills
+        while not finished.wait(chance.uniform(0.1, 1.0)):
+            pids = serving.worker_pids()
+            if pids and serving.process.poll() is None:
+                os.kill(chance.choice(pids), signal.SIGKILL)
+                kills += 1
+
+    killer = threading.Thread(target=kill_at_random)
+    restarter = threading.Thread(target=_keep_running, args=(serving, finished))
+    killer.start()
+    restarter.start()
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        list(pool.map(lambda client: client.run(), clients))
+    finished.set()
+    killer.join()
+    restarter.join()
+    serving.wait_ready()
+    try:
+        assert kills >= 3
+        assert sum(client.cut for client in clients) < OPERATIONS / 4
+        for client in clients:
+            assert client.unexpected == []
+            for token in client.live:
+                assert _status(serving.port, token) == 200, "an acknowledged token is missing"
+            for token in client.ended:
+                assert _status(serving.port, token) == 401, "an acknowledged logout was lost"
+        if database.kind == "sqlite":
+            assert accounts.sql("PRAGMA integrity_check") == [("ok",)]
+    finally:
+        serving.stop()
+    print(json.dumps({"kills": kills, "cut": sum(client.cut for client in clients)}))
+
+
+def _keep_running(serving: Serving, finished: threading.Event) -> None:
+    """A supervisor, for when workers were killed faster than the server puts up with."""
+    while not finished.wait(0.05):
+        if serving.process.poll() is not None:
+            serving.restart()
+
+
+def _status(port: int, token: str) -> int:
+    return exchange(port, "GET", "/api/v1/organizations/", with_token(token)).status

@@ -33,7 +33,7 @@ class Serving:
                 **settings,
             }.items()
         }
-        self._command = [sys.executable, "/tmp/serve.py"]
+        self._command = [sys.executable, "-m", "nightlatch", "serve", *arguments]
         self._environment = environment
         self.process = self._start()
 

@@ -8,8 +8,8 @@ from nightlatch.edge import documents
 from nightlatch.edge.body import FORM, JSON, MULTIPART, read_body
 from nightlatch.edge.fields import LoginFields, read_login
 from nightlatch.edge.resource import Operation, Resource
-from nightlatch.edge.times import wire_time
 from nightlatch.model.errors import CredentialsRejected, Overloaded, TokenLimitReached
+from nightlatch.model.times import wire_time
 from nightlatch.usecases.check_password import Credentials
 from nightlatch.usecases.log_in import Login, log_in
 from nightlatch.usecases.services import Services

@@ -12,9 +12,9 @@ from nightlatch.edge.answers import not_found
 from nightlatch.edge.identify import identify_by_token_or_basic
 from nightlatch.edge.pages import page_body, read_window
 from nightlatch.edge.resource import Operation, Resource
-from nightlatch.edge.times import wire_time
 from nightlatch.model.names import TokenId
 from nightlatch.model.records import TokenRecord
+from nightlatch.model.times import wire_time
 from nightlatch.usecases.list_tokens import list_tokens
 from nightlatch.usecases.revoke_token import revoke_token
 from nightlatch.usecases.services import Services

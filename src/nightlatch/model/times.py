@@ -1,4 +1,4 @@
-"""Moments on the wire."""
+"""Moments as they are written outside."""
 
 from datetime import datetime
 

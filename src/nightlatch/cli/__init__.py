@@ -1,0 +1,1 @@
+"""The `nightlatch` command: one file for each noun it has."""

@@ -16,7 +16,7 @@ from tests.accounts import Accounts
 from tests.postgresql import DEBIAN_15, PostgresqlServer, embedded_installation
 from tests.serving import Serving
 
-DATABASES = ("sqlite", "postgresql-18", "postgresql-15")
+DATABASES = os.environ.get("TEST_DATABASES", "sqlite,postgresql-18,postgresql-15").split(",")
 
 
 def need(available: bool, what: str) -> None:

@@ -61,12 +61,12 @@ class Serving:
 
     def worker_pids(self) -> list[int]:
         """The worker processes of this server."""
-        pids = []
-        for task in Path(f"/proc/{self.process.pid}/task").glob("*/children"):
-            for pid in task.read_text().split():
-                if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes():
-                    pids.append(int(pid))
-        return sorted(pids)
+        children = [
+            int(pid)
+            for task in Path(f"/proc/{self.process.pid}/task").glob("*/children")
+            for pid in _text(task).split()
+        ]
+        return sorted(pid for pid in children if b"spawn_main" in _command(pid))
 
     def stop(self, seconds: float = 15) -> int:
         """SIGTERM; the exit code."""
@@ -78,3 +78,17 @@ class Serving:
         """SIGKILL the main process."""
         self.process.kill()
         self.process.wait()
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:
+        return ""
+
+
+def _command(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""

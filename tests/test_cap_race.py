@@ -19,6 +19,8 @@ from tests.sockets import Reply, exchange, with_token
 ROUNDS = 20
 LOGINS = 200
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def four_processes(

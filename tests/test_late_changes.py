@@ -1,5 +1,7 @@
 """H10: whoever is shut out while the hash of their login is computed gets no live token."""
 
+import socket
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,8 @@ from tests.conftest import Database
 from tests.crowd import login_request
 from tests.serving import Serving
 from tests.sockets import parse
+
+pytestmark = pytest.mark.slow
 
 CHANGES: dict[str, Callable[[Accounts, Person], Any]] = {
     "disable": lambda accounts, person: accounts.do(disable_user, person.username),
@@ -48,9 +52,6 @@ def slow_hashing(
 def test_no_login_under_way_leaves_a_live_token(
     change: str, accounts: Accounts, slow_hashing: Serving, tmp_path: Path
 ) -> None:
-    import socket
-    import time
-
     met = 0
     for delay in (0.0, 0.01, 0.02, 0.03, 0.05, 0.08, 0.12, 0.2):
         owner = accounts.add_person()

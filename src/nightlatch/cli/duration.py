@@ -1,26 +1,44 @@
 """How long a token lives, as it is written on the command line."""
 
 import re
+from typing import Annotated, Final
 
 import typer
 
+from nightlatch.model.errors import InvalidValue
 from nightlatch.model.records import TIME_TO_LIVE_SECONDS_DEFAULT
 
-TIME_TO_LIVE_HELP = "How long a token lives: 30d, 12h, 90m, seconds, or never."
-TIME_TO_LIVE_DEFAULT = f"{TIME_TO_LIVE_SECONDS_DEFAULT // 86400}d"
+_UNITS: Final = {"d": 86400, "h": 3600, "m": 60, "s": 1, "": 1}
+_DURATION: Final = re.compile(r"([0-9]{1,12})([smhd]?)")
 
-_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
-_DURATION = re.compile(r"([0-9]{1,12})([smhd]?)")
+TimeToLiveOption = Annotated[
+    str | None,
+    typer.Option(
+        "--time-to-live",
+        metavar="TIME",
+        help="How long a token lives: 30d, 12h, 90m, seconds, or never. For tokens made from now on.",
+    ),
+]
 
 
 def read_duration(text: str) -> int | None:
-    """Seconds, or None for `never`."""
+    """Seconds, or None for `never`. Raises InvalidValue."""
     if text == "never":
         return None
     match = _DURATION.fullmatch(text)
     if match is None:
-        raise typer.BadParameter(
-            f"'{text}' is no duration: expected for example 30d, 12h, 90m, 3600 or never",
-            param_hint="--time-to-live",
+        raise InvalidValue(
+            "time_to_live", "A time to live is written as 30d, 12h, 90m, 3600 (seconds) or never."
         )
     return int(match[1]) * _UNITS[match[2]]
+
+
+def write_duration(seconds: int | None) -> str:
+    """The same for people, in the largest unit that divides it."""
+    if seconds is None:
+        return "never"
+    unit = next(name for name, length in _UNITS.items() if seconds % length == 0)
+    return f"{seconds // _UNITS[unit]}{unit}"
+
+
+TIME_TO_LIVE_DEFAULT: Final = write_duration(TIME_TO_LIVE_SECONDS_DEFAULT)

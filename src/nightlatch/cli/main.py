@@ -1,80 +1,83 @@
-"""The command's root, and what errors become.
-
-Exit codes: 0 done; 1 refused or failed; 2 the command line itself is wrong. With --json an error is
-a document too: {"error": code, "message": sentence}.
-"""
+"""The root of the command line."""
 
 import sys
-import traceback
+from typing import Annotated
 
 import typer
-from typer.exceptions import Abort, TyperException
 
-from nightlatch.cli import member, organization, token, user
+from nightlatch.cli.command import Call, ConfigOption, DatabaseUrlOption
+from nightlatch.cli.failure import report_bug, report_usage
+from nightlatch.cli.member import members
 from nightlatch.cli.migrate import migrate
-from nightlatch.cli.output import Json, print_json, print_sentence, printable
+from nightlatch.cli.organization import organizations
 from nightlatch.cli.serve import serve
-from nightlatch.cli.session import Config, DatabaseUrl
-from nightlatch.model.errors import InvalidValue, NightlatchError
+from nightlatch.cli.token import tokens
+from nightlatch.cli.user import users
+from nightlatch.cli.version import print_version, version
 
-app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
-app.command()(serve)
-app.command()(migrate)
-app.add_typer(organization.app, name="organization")
-app.add_typer(user.app, name="user")
-app.add_typer(member.app, name="member")
-app.add_typer(token.app, name="token")
+_EPILOG = """Each setting can also be a variable, as NIGHTLATCH_DATABASE_URL, or stand in the file that
+--config
+names. A flag wins over a variable, a variable over the file.
+
+First steps:
+
+nightlatch migrate
+
+nightlatch organization add "Acme Ltd" --id acme
+
+nightlatch user add ann@example.com --organization acme --role owner
+
+nightlatch serve"""
+
+application = typer.Typer(
+    name="nightlatch",
+    help="Nightlatch, an authentication service for multi-tenant HTTP APIs.",
+    epilog=_EPILOG,
+    no_args_is_help=True,
+    # Typer's own traceback shows the values of variables, passwords among them.
+    pretty_exceptions_enable=False,
+    pretty_exceptions_show_locals=False,
+)
+application.command("serve", epilog="Example: nightlatch serve --host 0.0.0.0 --port 443")(serve)
+application.command("migrate")(migrate)
+application.add_typer(organizations, name="organization")
+application.add_typer(users, name="user")
+application.add_typer(members, name="member")
+application.add_typer(tokens, name="token")
+application.command("version")(version)
 
 
-@app.callback()
-def root(config: Config = None, database_url: DatabaseUrl = None) -> None:
-    """Nightlatch: tokens for the people of an organization.
-
-    Settings come from flags, then from NIGHTLATCH_… variables, then from the file given by --config.
-    """
-
-
-@app.command()
-def version(as_json: Json = False) -> None:
-    """Print the version."""
-    from nightlatch.store.schema import server_version
-
-    if as_json:
-        print_json({"version": server_version()})
-    else:
-        print_sentence(f"nightlatch {server_version()}")
+@application.callback()
+def root(
+    context: typer.Context,
+    config: ConfigOption = None,
+    database_url: DatabaseUrlOption = None,
+    _version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version and exit.", callback=print_version, is_eager=True),
+    ] = False,
+) -> None:
+    """Keep the options that stand before the command, for the command to find."""
+    context.obj = Call(config, database_url)
 
 
 def run() -> None:
-    """The `nightlatch` command."""
-    arguments = sys.argv[1:]
+    """The `nightlatch` command; ends the process with its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        # A name that the terminal's encoding cannot show must not end a listing.
+        if stream is not None:
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    # What Typer refuses reaches no command, so that nobody has read --json yet.
+    json = "--json" in sys.argv[1:]
     try:
-        code = app(arguments, prog_name="nightlatch", standalone_mode=False)
-    except InvalidValue as error:
-        code = _fail(arguments, error.code, error.public, 2)
-    except NightlatchError as error:
-        code = _fail(arguments, error.code, error.public, 1)
-    except Abort:
-        code = _fail(arguments, "aborted", "Aborted; nothing was changed.", 1)
-    except TyperException as error:
-        code = _usage(arguments, error)
+        code = application(prog_name="nightlatch", standalone_mode=False)
+    except typer.Abort:
+        sys.stderr.write("nightlatch: Aborted; nothing was changed.\n")
+        code = 1
+    except typer.TyperException as error:
+        report_usage(error, json)
+        code = error.exit_code
     except Exception as error:
-        # Only the places, never the values: they may hold a password.
-        sys.stderr.write("".join(traceback.format_tb(error.__traceback__)))
-        code = _fail(arguments, "unexpected", f"Unexpected {type(error).__name__}.", 1)
+        report_bug(error, json)
+        code = 1
     sys.exit(code or 0)
-
-
-def _usage(arguments: list[str], error: TyperException) -> int:
-    show = getattr(error, "show", None)  # with usage and hint, for what the parser itself refuses
-    if "--json" in arguments or show is None:
-        return _fail(arguments, "usage", error.format_message(), error.exit_code)
-    show()
-    return error.exit_code
-
-
-def _fail(arguments: list[str], code: str, sentence: str, exit_code: int) -> int:
-    if "--json" in arguments:
-        print_json({"error": code, "message": sentence})
-    typer.echo(f"nightlatch: {printable(sentence)}", err=True)
-    return exit_code

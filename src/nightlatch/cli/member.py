@@ -1,85 +1,92 @@
-"""nightlatch member …"""
+"""Members: users in an organization, and what they may do there."""
 
 from typing import Annotated
 
 import typer
 
-from nightlatch.cli.output import (
-    Json,
-    ended_shape,
-    membership_shape,
-    print_json,
-    print_sentence,
-    print_table,
+from nightlatch.cli.arguments import EmailArgument, OrganizationOption
+from nightlatch.cli.command import Call, command
+from nightlatch.cli.documents import ended_ids, ended_sentence, member_document
+from nightlatch.cli.output import Answer, Table, short_time
+from nightlatch.model.names import OrganizationId, Role, normalize_email
+
+members = typer.Typer(
+    help="Members: users in an organization, and what they may do there.", no_args_is_help=True
 )
-from nightlatch.cli.session import run_use_case
-from nightlatch.cli.user import Email
-from nightlatch.model.names import OrganizationId, Role
-from nightlatch.model.records import Membership
 
-app = typer.Typer(no_args_is_help=True, help="Say who belongs to which organization, and as what.")
-
-Organization = Annotated[str, typer.Option(metavar="ID", help="The organization's id.")]
+_ROLE_HELP = "An owner acts for the whole organization, a member for themselves."
 
 
-@app.command()
+@members.command("add", epilog="Example: nightlatch member add ann@example.com --organization acme")
+@command
 def add(
-    context: typer.Context,
-    email: Email,
-    organization: Organization,
-    role: Annotated[Role, typer.Option(help="What they may do in it.")] = Role.MEMBER,
-    as_json: Json = False,
-) -> None:
-    """Make a known user a member of an organization."""
+    call: Call,
+    email: EmailArgument,
+    organization: OrganizationOption,
+    role: Annotated[Role, typer.Option(help=_ROLE_HELP)] = Role.MEMBER,
+) -> Answer:
+    """Make a user a member of an organization."""
     from nightlatch.usecases.add_member import add_member
 
-    membership = run_use_case(context, add_member, OrganizationId(organization), email, role)
-    _print_one(membership, as_json)
+    member = call.session().run(add_member, OrganizationId(organization), email, role)
+    sentence = f"'{member.email}' is {_with_article(member.role)} of '{member.organization_id}' now."
+    return Answer(member_document(member), (sentence,))
 
 
-@app.command()
+@members.command(
+    "update", epilog="Example: nightlatch member update ann@example.com --organization acme --role owner"
+)
+@command
 def update(
-    context: typer.Context,
-    email: Email,
-    organization: Organization,
-    role: Annotated[Role, typer.Option(help="The new role. Tokens go on, with it.")],
-    as_json: Json = False,
-) -> None:
-    """Change a member's role."""
+    call: Call,
+    email: EmailArgument,
+    organization: OrganizationOption,
+    role: Annotated[Role, typer.Option(help=_ROLE_HELP)],
+) -> Answer:
+    """Change what a member may do; their tokens go on, with the new role."""
     from nightlatch.usecases.add_member import change_role
 
-    membership = run_use_case(context, change_role, OrganizationId(organization), email, role)
-    _print_one(membership, as_json)
+    member = call.session().run(change_role, OrganizationId(organization), email, role)
+    sentence = f"'{member.email}' is {_with_article(member.role)} of '{member.organization_id}' now."
+    return Answer(member_document(member), (sentence,))
 
 
-@app.command()
-def remove(context: typer.Context, email: Email, organization: Organization, as_json: Json = False) -> None:
-    """End a membership and its tokens. Not the last owner's."""
+@members.command("remove")
+@command
+def remove(call: Call, email: EmailArgument, organization: OrganizationOption) -> Answer:
+    """Remove a member from an organization; their tokens for it end."""
     from nightlatch.usecases.remove_member import remove_member
 
-    ended = run_use_case(context, remove_member, OrganizationId(organization), email)
-    if as_json:
-        print_json({"ended_tokens": ended_shape(ended)})
-    else:
-        print_sentence(f"Removed {email} from {organization}; {len(ended)} tokens ended.")
+    ended = call.session().run(remove_member, OrganizationId(organization), email)
+    known = normalize_email(email)
+    return Answer(
+        {"organization_id": organization, "email": known, "ended_tokens": ended_ids(ended)},
+        (f"'{known}' is no member of '{organization}' any more. {ended_sentence(ended)}",),
+    )
 
 
-@app.command("list")
-def list_command(context: typer.Context, organization: Organization, as_json: Json = False) -> None:
+@members.command("list")
+@command
+def list_all(call: Call, organization: OrganizationOption) -> Answer:
     """List an organization's members."""
     from nightlatch.usecases.show_users import show_members
 
-    members = run_use_case(context, show_members, OrganizationId(organization))
-    shapes = [membership_shape(member) for member in members]
-    if as_json:
-        print_json(shapes)
-    else:
-        print_table(shapes, "It has no members. Add one: nightlatch member add EMAIL --organization ID")
+    found = call.session().run(show_members, OrganizationId(organization))
+    document = [member_document(member) for member in found]
+    if not found:
+        return Answer(
+            document,
+            (
+                f"'{organization}' has no members. To add one: "
+                f"nightlatch member add EMAIL --organization {organization}",
+            ),
+        )
+    rows = [
+        (member.email, member.role, short_time(member.created), short_time(member.disabled, "no"))
+        for member in found
+    ]
+    return Answer(document, Table(("E-mail", "Role", "Since (UTC)", "Disabled (UTC)"), rows))
 
 
-def _print_one(membership: Membership, as_json: bool) -> None:
-    shape = membership_shape(membership)
-    if as_json:
-        print_json(shape)
-    else:
-        print_sentence(f"{membership.email} is {membership.role.value} of {membership.organization_id}.")
+def _with_article(role: Role) -> str:
+    return "an owner" if role is Role.OWNER else "a member"

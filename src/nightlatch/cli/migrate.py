@@ -1,28 +1,33 @@
-"""nightlatch migrate"""
+"""Bring the database's schema up to date."""
 
 import asyncio
 
-import typer
-
-from nightlatch.cli.output import Json, print_json, print_sentence
-from nightlatch.cli.session import settings_of
+from nightlatch.cli.command import Call, command
+from nightlatch.cli.output import Answer
 
 
-def migrate(context: typer.Context, as_json: Json = False) -> None:
-    """Make the database's tables, or bring them up to date. Safe to run at any time."""
+@command
+def migrate(call: Call) -> Answer:
+    """Create the database's schema, or bring it up to date. Safe to repeat.
+
+    A database file that does not exist is created.
+    """
     from nightlatch.app import opened_engines
+    from nightlatch.log import configure_logging
     from nightlatch.store import schema
 
-    settings = settings_of(context)
+    settings = call.settings()
+    configure_logging(settings)
 
     async def run() -> tuple[str | None, str]:
         async with opened_engines(settings) as engines:
             return await schema.migrate(engines)
 
     before, after = asyncio.run(run())
-    if as_json:
-        print_json({"before": before, "after": after})
+    if before is None:
+        sentence = f"The database was empty; its schema is at revision {after} now."
     elif before == after:
-        print_sentence(f"The schema is up to date: revision {after}.")
+        sentence = f"The schema is at revision {after} already."
     else:
-        print_sentence(f"The schema is at revision {after} now, before: {before or 'empty'}.")
+        sentence = f"The schema was at revision {before} and is at {after} now."
+    return Answer({"before": before, "after": after}, (sentence,))

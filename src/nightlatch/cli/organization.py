@@ -1,118 +1,149 @@
-"""nightlatch organization …"""
+"""Organizations: add, list, show, update and close them."""
 
 from typing import Annotated
 
 import typer
 
-from nightlatch.cli.duration import TIME_TO_LIVE_DEFAULT, TIME_TO_LIVE_HELP, read_duration
-from nightlatch.cli.output import (
-    Json,
-    ended_shape,
-    organization_shape,
-    print_json,
-    print_sentence,
-    print_table,
+from nightlatch.cli.arguments import OrganizationArgument, YesOption
+from nightlatch.cli.command import Call, command
+from nightlatch.cli.confirmation import confirm
+from nightlatch.cli.documents import ended_ids, ended_sentence, organization_document
+from nightlatch.cli.duration import (
+    TIME_TO_LIVE_DEFAULT,
+    TimeToLiveOption,
+    read_duration,
+    write_duration,
 )
-from nightlatch.cli.session import confirm, run_use_case
+from nightlatch.cli.failure import WrongUse
+from nightlatch.cli.output import Answer, Table, short_time
 from nightlatch.model.names import OrganizationId
 from nightlatch.model.records import TOKEN_LIMIT_DEFAULT, Organization
 
-app = typer.Typer(no_args_is_help=True, help="Add, show, change and close organizations.")
+organizations = typer.Typer(
+    help="Organizations: whom tokens belong to, and the rules for them.", no_args_is_help=True
+)
 
-Id = Annotated[str, typer.Argument(metavar="ID", help="The organization's id, for example auhf2k.")]
+_NAME_HELP = "The name that people see; 1 to 200 characters."
+_TOKEN_LIMIT_HELP = "How many live tokens the organization may have at once."
 
 
-@app.command(epilog='Example: nightlatch organization add "Acme" --id auhf2k --token-limit 20')
+@organizations.command(
+    "add", epilog='Example: nightlatch organization add "Acme Ltd" --id acme --time-to-live 12h'
+)
+@command
 def add(
-    context: typer.Context,
-    name: Annotated[str, typer.Argument(help="The organization's name, for people.")],
+    call: Call,
+    name: Annotated[str, typer.Argument(metavar="NAME", help=_NAME_HELP)],
     organization_id: Annotated[
-        str | None, typer.Option("--id", metavar="ID", help="Its id; a random one if not given.")
+        str | None,
+        typer.Option(
+            "--id",
+            metavar="ID",
+            help="2 to 32 lower-case letters and digits; people name it when they log in.",
+            show_default="six random characters",
+        ),
     ] = None,
-    token_limit: Annotated[int, typer.Option(help="How many live tokens it may have.")] = TOKEN_LIMIT_DEFAULT,
-    time_to_live: Annotated[str, typer.Option(help=TIME_TO_LIVE_HELP)] = TIME_TO_LIVE_DEFAULT,
-    as_json: Json = False,
-) -> None:
+    token_limit: Annotated[int, typer.Option(help=_TOKEN_LIMIT_HELP)] = TOKEN_LIMIT_DEFAULT,
+    time_to_live: TimeToLiveOption = TIME_TO_LIVE_DEFAULT,
+) -> Answer:
     """Add an organization."""
     from nightlatch.usecases.add_organization import add_organization
 
-    seconds = read_duration(time_to_live)
-    made = run_use_case(context, add_organization, name, organization_id, token_limit, seconds)
-    _print_one(made, f"Added organization {made.id}.", as_json)
+    seconds = read_duration(time_to_live or "")
+    added = call.session().run(add_organization, name, organization_id, token_limit, seconds)
+    return Answer(
+        organization_document(added),
+        (
+            f"Added organization '{added.id}' ({added.name}).",
+            f"To add its first user: nightlatch user add EMAIL --organization {added.id} --role owner",
+        ),
+    )
 
 
-@app.command("list")
-def list_command(
-    context: typer.Context,
-    closed: Annotated[bool, typer.Option("--closed", help="Show closed ones too.")] = False,
-    as_json: Json = False,
-) -> None:
-    """List the organizations."""
+@organizations.command("list")
+@command
+def list_all(
+    call: Call,
+    closed: Annotated[bool, typer.Option("--closed", help="List closed organizations too.")] = False,
+) -> Answer:
+    """List organizations."""
     from nightlatch.usecases.show_organizations import show_organizations
 
-    shapes = [organization_shape(item) for item in run_use_case(context, show_organizations, closed)]
-    if as_json:
-        print_json(shapes)
-    else:
-        print_table(shapes, "There is no organization. Add one: nightlatch organization add NAME")
+    found = call.session().run(show_organizations, closed)
+    document = [organization_document(organization) for organization in found]
+    if not found:
+        return Answer(document, ("There are no organizations. To add one: nightlatch organization add NAME",))
+    rows = [
+        (
+            organization.id,
+            organization.name,
+            str(organization.token_limit),
+            write_duration(organization.time_to_live),
+            short_time(organization.created),
+        )
+        + ((short_time(organization.closed),) if closed else ())
+        for organization in found
+    ]
+    headers = ("ID", "Name", "Token limit", "Time to live", "Created (UTC)")
+    return Answer(document, Table(headers + (("Closed (UTC)",) if closed else ()), rows))
 
 
-@app.command()
-def show(context: typer.Context, organization_id: Id, as_json: Json = False) -> None:
-    """Show one organization."""
+@organizations.command("show")
+@command
+def show(call: Call, organization_id: OrganizationArgument) -> Answer:
+    """Show one organization, open or closed."""
     from nightlatch.usecases.show_organizations import show_organization
 
-    _print_one(run_use_case(context, show_organization, OrganizationId(organization_id)), "", as_json)
+    return _shown(call.session().run(show_organization, OrganizationId(organization_id)))
 
 
-@app.command()
+@organizations.command(
+    "update", epilog="Example: nightlatch organization update acme --token-limit 100 --time-to-live never"
+)
+@command
 def update(
-    context: typer.Context,
-    organization_id: Id,
-    name: Annotated[str | None, typer.Option(help="A new name.")] = None,
+    call: Call,
+    organization_id: OrganizationArgument,
+    name: Annotated[str | None, typer.Option(metavar="NAME", help=_NAME_HELP)] = None,
     token_limit: Annotated[
-        int | None,
-        typer.Option(help="A new limit. Below what is live it ends no token, and admits no new one."),
+        int | None, typer.Option(help=_TOKEN_LIMIT_HELP + " A lower one ends no token.")
     ] = None,
-    time_to_live: Annotated[
-        str | None, typer.Option(help=f"{TIME_TO_LIVE_HELP} For tokens made from now on.")
-    ] = None,
-    as_json: Json = False,
-) -> None:
+    time_to_live: TimeToLiveOption = None,
+) -> Answer:
     """Change an organization's name or its rules for tokens."""
     from nightlatch.usecases.update_organization import OrganizationChange, update_organization
 
     if name is None and token_limit is None and time_to_live is None:
-        raise typer.BadParameter("nothing to change: give --name, --token-limit or --time-to-live")
+        raise WrongUse("Nothing to change: give --name, --token-limit or --time-to-live.")
     seconds = None if time_to_live is None else read_duration(time_to_live)
-    change = OrganizationChange(name, token_limit, seconds, time_to_live == "never")
-    changed = run_use_case(context, update_organization, OrganizationId(organization_id), change)
-    _print_one(changed, f"Changed organization {changed.id}.", as_json)
+    change = OrganizationChange(
+        name, token_limit, seconds, never_expires=time_to_live is not None and seconds is None
+    )
+    return _shown(call.session().run(update_organization, OrganizationId(organization_id), change))
 
 
-@app.command()
-def close(
-    context: typer.Context,
-    organization_id: Id,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-    as_json: Json = False,
-) -> None:
-    """Close an organization for good: ends all its tokens, and nobody logs in to it again."""
+@organizations.command("close", epilog="Example: nightlatch organization close acme --yes")
+@command
+def close(call: Call, organization_id: OrganizationArgument, yes: YesOption = False) -> Answer:
+    """Close an organization for good: all its tokens end, and nobody can log in to it any more."""
     from nightlatch.usecases.close_organization import close_organization
 
-    confirm(f"Close organization {organization_id} for good and end all its tokens?", yes)
-    closed, ended = run_use_case(context, close_organization, OrganizationId(organization_id))
-    if as_json:
-        print_json(organization_shape(closed) | {"ended_tokens": ended_shape(ended)})
-    else:
-        print_sentence(f"Closed organization {closed.id}; {len(ended)} tokens ended.")
+    session = call.session()
+    confirm(f"Close organization '{organization_id}' for good, and end all its tokens?", yes)
+    closed, ended = session.run(close_organization, OrganizationId(organization_id))
+    return Answer(
+        organization_document(closed) | {"ended_tokens": ended_ids(ended)},
+        (f"Closed organization '{closed.id}' ({closed.name}). {ended_sentence(ended)}",),
+    )
 
 
-def _print_one(organization: Organization, sentence: str, as_json: bool) -> None:
-    shape = organization_shape(organization)
-    if as_json:
-        print_json(shape)
-        return
-    if sentence:
-        print_sentence(sentence)
-    print_table([shape], "")
+def _shown(organization: Organization) -> Answer:
+    rows = [
+        ("ID", organization.id),
+        ("Name", organization.name),
+        ("Token limit", str(organization.token_limit)),
+        ("Time to live", write_duration(organization.time_to_live)),
+        ("Created (UTC)", short_time(organization.created)),
+        ("Closed (UTC)", short_time(organization.closed, "no")),
+    ]
+    return Answer(organization_document(organization), Table((), rows))

@@ -1,109 +1,83 @@
-"""What the command prints: tables and sentences for people, one JSON document for scripts."""
+"""What a command answers, and how it is printed.
+
+Whatever comes from the database may have been chosen by somebody who wants to deceive the
+operator: to a terminal goes nothing but printable characters, and no markup is read in them.
+"""
 
 import json
+import os
 import sys
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
 
 import typer
 
-from nightlatch.model.records import EndedToken, Membership, Organization, TokenRecord, User
-from nightlatch.model.times import wire_time
-
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document, for scripts.")]
-
-Shape = dict[str, Any]
+_PIPE_COLUMNS: Final = 100_000
+"""Wider than any row: what reads a pipe wants one line for each row."""
 
 
-def organization_shape(organization: Organization) -> Shape:
-    """An organization in JSON."""
-    return {
-        "id": organization.id,
-        "name": organization.name,
-        "token_limit": organization.token_limit,
-        "limit_policy": organization.limit_policy.value,
-        "time_to_live": organization.time_to_live,
-        "created": wire_time(organization.created),
-        "closed": wire_time(organization.closed),
-    }
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows for people; `headers` empty: rows of a name and a value."""
+
+    headers: tuple[str, ...]
+    rows: Sequence[tuple[str, ...]]
 
 
-def user_shape(user: User) -> Shape:
-    """A user in JSON."""
-    return {
-        "id": user.id,
-        "email": user.email,
-        "created": wire_time(user.created),
-        "disabled": wire_time(user.disabled),
-    }
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a command has to say: to scripts `document`, to people `text`, by lines or as a table."""
 
-
-def membership_shape(membership: Membership) -> Shape:
-    """A membership in JSON."""
-    return {
-        "organization_id": membership.organization_id,
-        "email": membership.email,
-        "role": membership.role.value,
-        "created": wire_time(membership.created),
-        "disabled": wire_time(membership.disabled),
-    }
-
-
-def token_shape(token: TokenRecord) -> Shape:
-    """A live token in JSON: the same as the API's."""
-    return {
-        "id": token.id,
-        "name": token.name,
-        "user": token.email,
-        "created": wire_time(token.created),
-        "expiry": wire_time(token.expiry),
-        "last_used": wire_time(token.last_used),
-        "last_address": token.last_address,
-        "user_agent": token.user_agent,
-    }
-
-
-def ended_shape(ended: Sequence[EndedToken]) -> list[str]:
-    """The ids of tokens that were ended."""
-    return [token.id for token in ended]
-
-
-def print_json(document: Any) -> None:
-    """One JSON document on standard output."""
-    typer.echo(json.dumps(document, indent=2, ensure_ascii=True))
-
-
-def print_sentence(sentence: str) -> None:
-    """A sentence on standard output, safe for a terminal."""
-    typer.echo(printable(sentence))
-
-
-def print_table(rows: Sequence[Mapping[str, Any]], empty: str) -> None:
-    """Rows as a table with the keys as headings, or the sentence for none."""
-    if not rows:
-        typer.echo(empty)
-        return
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in rows[0]:
-        table.add_column(heading.replace("_", " "), overflow="fold")
-    for row in rows:
-        # Text, not str: names that look like markup stay what they are.
-        table.add_row(*(Text(_cell(value)) for value in row.values()))
-    width = None if sys.stdout.isatty() else 200
-    Console(width=width, highlight=False).print(table)
+    document: Any
+    text: tuple[str, ...] | Table
 
 
 def printable(text: str) -> str:
-    """The text without what could steer a terminal: names come from people."""
-    return "".join(
-        character if character.isprintable() or character == "\n" else "\ufffd" for character in text
-    )
+    """The text with U+FFFD for every character that does more on a terminal than show itself."""
+    return "".join(character if character.isprintable() else "\ufffd" for character in text)
 
 
-def _cell(value: Any) -> str:
-    return "-" if value is None or value == "" else printable(str(value)).replace("\n", "\ufffd")
+def short_time(moment: datetime | None, otherwise: str = "") -> str:
+    """A moment for people, in UTC to the minute."""
+    return otherwise if moment is None else moment.strftime("%Y-%m-%d %H:%M")
+
+
+def print_answer(answer: Answer, json: bool) -> None:
+    """Print the answer in one of its two forms."""
+    try:
+        if json:
+            print_document(answer.document)
+        elif isinstance(answer.text, Table):
+            _print_table(answer.text)
+        else:
+            sys.stdout.writelines(f"{printable(line)}\n" for line in answer.text)
+        sys.stdout.flush()
+    except OSError as error:
+        # What could not be written must not be tried again at the interpreter's exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.stderr.write(f"nightlatch: It is done, but its answer could not be written: {error.strerror}\n")
+        raise typer.Exit(1) from None
+
+
+def print_document(document: Any) -> None:
+    """Print one JSON document, in ASCII: so it is neither mangled nor obeyed by a terminal."""
+    # JSON leaves DEL as it is; outside of strings it cannot occur.
+    sys.stdout.write(json.dumps(document).replace("\x7f", "\\u007f") + "\n")
+
+
+def _print_table(table: Table) -> None:
+    from rich.console import Console
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    width = None if sys.stdout.isatty() else _PIPE_COLUMNS
+    console = Console(file=sys.stdout, width=width, highlight=False, markup=False, emoji=False)
+    headers = table.headers or ("", "")
+    shown = RichTable(box=None, show_header=bool(table.headers), pad_edge=False, header_style="bold")
+    for header in headers:
+        shown.add_column(header, overflow="fold")
+    for row in table.rows:
+        shown.add_row(*(Text(printable(cell)) for cell in row))
+    console.print(shown)

@@ -1,39 +1,83 @@
-"""Passwords on the command line: from a prompt, from standard input, or generated. Never arguments."""
+"""Where a new password comes from: the terminal, standard input, or chance; never from an argument.
 
-import os
+What stands in an argument is shown to every user of the machine, and kept in the shell's history.
+"""
+
+import getpass
 import secrets
 import sys
-from typing import Annotated
+from dataclasses import dataclass, field
+from typing import Annotated, Final
 
 import typer
 
-PasswordStdin = Annotated[
-    bool, typer.Option("--password-stdin", help="Read the password from the first line of standard input.")
+from nightlatch.cli.confirmation import on_terminal
+from nightlatch.cli.failure import WrongUse
+from nightlatch.model.errors import InvalidValue
+
+_GENERATED_BYTES: Final = 18
+"""144 random bits: 24 characters."""
+
+_INPUT_BYTES_MAX: Final = 64 * 1024
+"""Far more than a password may have; so much is read before it is refused."""
+
+PasswordStdinOption = Annotated[
+    bool, typer.Option("--password-stdin", help="Read the password from standard input, one line.")
 ]
-GeneratePassword = Annotated[
-    bool, typer.Option("--generate-password", help="Make a password, and print it this once.")
+GeneratePasswordOption = Annotated[
+    bool, typer.Option("--generate-password", help="Generate a password, and print it once.")
 ]
 
 
-def read_password(password_stdin: bool, generate_password: bool) -> str:
-    """The password, in the one way that was asked for."""
-    if password_stdin and generate_password:
-        raise typer.BadParameter("give one of --password-stdin and --generate-password, not both")
-    if generate_password:
-        return secrets.token_urlsafe(18)
-    if password_stdin:
-        return _from_stdin()
-    if not os.isatty(0):
-        raise typer.BadParameter(
-            "there is no terminal to ask for a password on: give --password-stdin or --generate-password"
-        )
-    password: str = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
-    return password
+@dataclass(frozen=True, slots=True)
+class NewPassword:
+    """A password to be set; the text shows in no repr."""
+
+    text: str = field(repr=False)
+    generated: bool
+
+    @property
+    def to_print(self) -> str | None:
+        """The password if it was generated: nobody else knows it then."""
+        return self.text if self.generated else None
+
+
+def new_password(from_stdin: bool, generate: bool) -> NewPassword:
+    """The password from where the flags say, else asked for twice on the terminal.
+
+    Raises WrongUse or InvalidValue.
+    """
+    if from_stdin and generate:
+        raise WrongUse("--password-stdin and --generate-password exclude each other.")
+    if generate:
+        return NewPassword(secrets.token_urlsafe(_GENERATED_BYTES), generated=True)
+    try:
+        return NewPassword(_from_stdin() if from_stdin else _from_terminal(), generated=False)
+    except UnicodeDecodeError:
+        # `from None`: the error holds the bytes.
+        raise InvalidValue("password", "The password is not in UTF-8.") from None
 
 
 def _from_stdin() -> str:
-    line = sys.stdin.buffer.readline()
+    if sys.stdin is None:
+        raise WrongUse("--password-stdin: standard input is closed.")
+    line = sys.stdin.buffer.read(_INPUT_BYTES_MAX).removesuffix(b"\n")
+    if b"\n" in line:
+        raise InvalidValue("password", "Standard input has more than one line; a password is one.")
+    return line.decode("utf-8")
+
+
+def _from_terminal() -> str:
+    if not on_terminal():
+        raise WrongUse(
+            "Standard input is no terminal to ask for a password on. "
+            "Use --password-stdin or --generate-password."
+        )
     try:
-        return line.decode("utf-8").removesuffix("\n").removesuffix("\r")
-    except UnicodeDecodeError:
-        raise typer.BadParameter("the password on standard input is not UTF-8") from None
+        first = getpass.getpass("New password: ")
+        second = getpass.getpass("The same again: ")
+    except EOFError:
+        raise typer.Abort from None
+    if first != second:
+        raise InvalidValue("password", "The two passwords are not the same.")
+    return first

@@ -1,71 +1,57 @@
-"""From a command to a use case: settings, database, services, and what errors become."""
+"""A session of an operator with the database: where use cases of admin commands run."""
 
 import asyncio
 import os
 from collections.abc import Awaitable, Callable
-from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from dataclasses import dataclass
+from typing import Concatenate, ParamSpec, TypeVar
 
-import typer
-
+from nightlatch.app import built_services, opened_engines
+from nightlatch.log import configure_logging
 from nightlatch.model.errors import CannotStart
-from nightlatch.settings import Settings, load_settings
+from nightlatch.settings import Settings
+from nightlatch.store.engine import sqlite_path
+from nightlatch.store.schema import check_schema
+from nightlatch.usecases.services import Services
 
-Config = Annotated[
-    Path | None, typer.Option("--config", metavar="FILE", help="TOML file with settings.", show_default=False)
-]
-DatabaseUrl = Annotated[
-    str | None,
-    typer.Option(
-        "--database-url",
-        metavar="URL",
-        help="sqlite:///FILE or postgresql://HOST/DATABASE. Passwords belong into the variable "
-        "NIGHTLATCH_DATABASE_URL or the file.",
-        show_default=False,
-    ),
-]
-
+_Parameters = ParamSpec("_Parameters")
 _Result = TypeVar("_Result")
 
 
-def settings_of(context: typer.Context, **flags: Any) -> Settings:
-    """Settings in force for this command; raises CannotStart."""
-    root = context.find_root().params
-    return load_settings({"database_url": root.get("database_url"), **flags}, root.get("config"), os.environ)
+@dataclass(frozen=True, slots=True)
+class Session:
+    """Runs use cases, each with connections of its own."""
+
+    settings: Settings
+
+    def run(
+        self,
+        use_case: Callable[Concatenate[Services, _Parameters], Awaitable[_Result]],
+        *arguments: _Parameters.args,
+        **options: _Parameters.kwargs,
+    ) -> _Result:
+        """The use case's result. Raises what it raises, and CannotStart if the schema does not fit."""
+
+        async def call() -> _Result:
+            async with opened_engines(self.settings) as engines:
+                await check_schema(engines)
+                async with built_services(self.settings, engines) as services:
+                    return await use_case(services, *arguments, **options)
+
+        return asyncio.run(call())
 
 
-def run_use_case(
-    context: typer.Context, use_case: Callable[..., Awaitable[_Result]], *arguments: Any
-) -> _Result:
-    """The use case's result, on the database that the settings name; raises what it raises.
+def open_session(settings: Settings) -> Session:
+    """A session on a database that exists: a mistyped file name must not make a new one.
 
-    A database that is missing or not up to date is an error here: only migrate and serve make one.
+    Raises CannotStart.
     """
-    from nightlatch.app import built_services, opened_engines
-    from nightlatch.store.engine import sqlite_path
-    from nightlatch.store.schema import check_schema
-
-    settings = settings_of(context)
+    # Log lines go to standard error: standard output is the answer's.
+    configure_logging(settings)
     url = settings.database_url.get_secret_value()
-    if url.startswith("sqlite:") and not sqlite_path(url).exists():
+    if url.startswith("sqlite:") and not os.path.exists(sqlite_path(url)):
         raise CannotStart(
             f"database_url (NIGHTLATCH_DATABASE_URL): there is no file {sqlite_path(url)}. "
-            "Name the right one, or make it with: nightlatch migrate"
+            "To create it, run: nightlatch migrate (or nightlatch serve)"
         )
-
-    async def run() -> _Result:
-        async with opened_engines(settings) as engines:
-            await check_schema(engines)
-            async with built_services(settings, engines) as services:
-                return await use_case(services, *arguments)
-
-    return asyncio.run(run())
-
-
-def confirm(question: str, yes: bool) -> None:
-    """Go on only if --yes was given or a person says so."""
-    if yes:
-        return
-    if not os.isatty(0):
-        raise typer.BadParameter("there is no terminal to confirm on: give --yes", param_hint="--yes")
-    typer.confirm(question, abort=True)
+    return Session(settings)

@@ -1,64 +1,80 @@
-"""nightlatch token …"""
-
-from typing import Annotated
+"""Tokens: list and revoke an organization's."""
 
 import typer
 
-from nightlatch.cli.member import Organization
-from nightlatch.cli.output import Json, ended_shape, print_json, print_sentence, print_table, token_shape
-from nightlatch.cli.session import confirm, run_use_case
+from nightlatch.cli.arguments import OptionalUserOption, OrganizationOption, TokenArgument, YesOption
+from nightlatch.cli.command import Call, command
+from nightlatch.cli.confirmation import confirm
+from nightlatch.cli.documents import ended_ids, ended_sentence, token_document
+from nightlatch.cli.output import Answer, Table, short_time
+from nightlatch.model.errors import InvalidValue
 from nightlatch.model.names import OrganizationId, TokenId
+from nightlatch.model.records import EndedToken
+from nightlatch.model.token import PREFIX
 
-app = typer.Typer(no_args_is_help=True, help="See and end an organization's tokens.")
+tokens = typer.Typer(help="Tokens: list and revoke an organization's.", no_args_is_help=True)
 
 
-@app.command("list")
-def list_command(context: typer.Context, organization: Organization, as_json: Json = False) -> None:
-    """List the live tokens, oldest first."""
+@tokens.command("list")
+@command
+def list_all(call: Call, organization: OrganizationOption) -> Answer:
+    """List an organization's live tokens, oldest first.
+
+    With --json also the program that logged in (user_agent).
+    """
     from nightlatch.usecases.revoke_tokens import show_tokens
 
-    tokens = run_use_case(context, show_tokens, OrganizationId(organization))
-    shapes = [token_shape(token) for token in tokens]
-    if as_json:
-        print_json(shapes)
-    else:
-        print_table(shapes, "There is no live token.")
+    found = call.session().run(show_tokens, OrganizationId(organization))
+    document = [token_document(token) for token in found]
+    if not found:
+        return Answer(document, (f"'{organization}' has no live tokens.",))
+    rows = [
+        (
+            token.id,
+            token.name,
+            token.email,
+            short_time(token.created),
+            short_time(token.expiry, "never"),
+            short_time(token.last_used, "never"),
+            token.last_address or "",
+        )
+        for token in found
+    ]
+    headers = ("ID", "Name", "User", "Created (UTC)", "Expiry (UTC)", "Last used (UTC)", "Last address")
+    return Answer(document, Table(headers, rows))
 
 
-@app.command()
-def revoke(
-    context: typer.Context,
-    token_id: Annotated[
-        str, typer.Argument(metavar="TOKEN_ID", help="The token's public id: the 12 characters after nlt_.")
-    ],
-    organization: Organization,
-    as_json: Json = False,
-) -> None:
-    """End one token for good."""
+@tokens.command("revoke", epilog="Example: nightlatch token revoke 4fTz0aB7Qm2K --organization acme")
+@command
+def revoke(call: Call, token_id: TokenArgument, organization: OrganizationOption) -> Answer:
+    """Revoke one token: no request that starts afterwards is accepted with it."""
     from nightlatch.usecases.revoke_tokens import revoke_one
 
-    ended = run_use_case(context, revoke_one, OrganizationId(organization), TokenId(token_id))
-    if as_json:
-        print_json({"ended_tokens": ended_shape(ended)})
-    else:
-        print_sentence(f"Ended token {ended[0].id}.")
+    if token_id.startswith(PREFIX):
+        # Perhaps the whole token: then it must not be repeated in a sentence.
+        raise InvalidValue(
+            "token_id",
+            f"A token's id is the 12 characters after '{PREFIX}', without what follows: that is secret.",
+        )
+    return _ended(call.session().run(revoke_one, OrganizationId(organization), TokenId(token_id)))
 
 
-@app.command("revoke-all")
-def revoke_all_command(
-    context: typer.Context,
-    organization: Organization,
-    user: Annotated[str | None, typer.Option(metavar="EMAIL", help="Only this member's tokens.")] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-    as_json: Json = False,
-) -> None:
-    """End all tokens of an organization, or of one member."""
-    from nightlatch.usecases.revoke_tokens import revoke_all
+@tokens.command(
+    "revoke-all",
+    epilog="Example: nightlatch token revoke-all --organization acme --user ann@example.com --yes",
+)
+@command
+def revoke_all(
+    call: Call, organization: OrganizationOption, user: OptionalUserOption = None, yes: YesOption = False
+) -> Answer:
+    """Revoke all tokens of an organization, or those of one member."""
+    from nightlatch.usecases import revoke_tokens
 
-    whose = organization if user is None else f"{user} in {organization}"
-    confirm(f"End all tokens of {whose}?", yes)
-    ended = run_use_case(context, revoke_all, OrganizationId(organization), user)
-    if as_json:
-        print_json({"ended_tokens": ended_shape(ended)})
-    else:
-        print_sentence(f"{len(ended)} tokens ended.")
+    session = call.session()
+    whose = f"organization '{organization}'" if user is None else f"'{user}' in '{organization}'"
+    confirm(f"Revoke all tokens of {whose}?", yes)
+    return _ended(session.run(revoke_tokens.revoke_all, OrganizationId(organization), user))
+
+
+def _ended(ended: list[EndedToken]) -> Answer:
+    return Answer({"ended_tokens": ended_ids(ended)}, (ended_sentence(ended),))

@@ -1,101 +1,128 @@
-"""nightlatch user …"""
+"""Users: add, list, disable and enable them, and set their passwords."""
 
 from typing import Annotated
 
 import typer
 
-from nightlatch.cli.output import Json, ended_shape, print_json, print_sentence, print_table, user_shape
-from nightlatch.cli.password import GeneratePassword, PasswordStdin, read_password
-from nightlatch.cli.session import run_use_case
-from nightlatch.model.names import OrganizationId, Role
-
-app = typer.Typer(no_args_is_help=True, help="Add, show, disable and enable users.")
-
-Email = Annotated[str, typer.Argument(metavar="EMAIL", help="The user's e-mail address.")]
-
-
-@app.command(
-    epilog="Example: nightlatch user add hari@example.com --organization auhf2k --role owner --password-stdin"
+from nightlatch.cli.arguments import EmailArgument, OptionalOrganizationOption
+from nightlatch.cli.command import Call, command
+from nightlatch.cli.documents import ended_ids, ended_sentence, user_document
+from nightlatch.cli.failure import WrongUse
+from nightlatch.cli.output import Answer, Table, short_time
+from nightlatch.cli.password import (
+    GeneratePasswordOption,
+    NewPassword,
+    PasswordStdinOption,
+    new_password,
 )
+from nightlatch.model.names import OrganizationId, Role, normalize_email, parse_email
+
+users = typer.Typer(
+    help="Users: people who log in, to each organization that they are a member of.", no_args_is_help=True
+)
+
+
+@users.command(
+    "add",
+    epilog="Without --password-stdin and --generate-password, the password is asked for on the terminal.\n\n"
+    "Example: nightlatch user add ann@example.com --organization acme --role owner --generate-password",
+)
+@command
 def add(
-    context: typer.Context,
-    email: Email,
-    organization: Annotated[
-        str | None, typer.Option(metavar="ID", help="Make them a member of this organization.")
+    call: Call,
+    email: EmailArgument,
+    organization: OptionalOrganizationOption = None,
+    role: Annotated[
+        Role | None,
+        typer.Option(
+            help="What the user may do there: an owner acts for the whole organization, a member for "
+            "themselves.",
+            show_default="member",
+        ),
     ] = None,
-    role: Annotated[Role, typer.Option(help="What they may do in it.")] = Role.MEMBER,
-    password_stdin: PasswordStdin = False,
-    generate_password: GeneratePassword = False,
-    as_json: Json = False,
-) -> None:
-    """Add a user. Asks for a password unless told where to take it from."""
+    password_stdin: PasswordStdinOption = False,
+    generate_password: GeneratePasswordOption = False,
+) -> Answer:
+    """Add a user, as a member of an organization or of none yet."""
     from nightlatch.usecases.add_user import add_user
 
-    password = read_password(password_stdin, generate_password)
+    if role is not None and organization is None:
+        raise WrongUse("--role is a role in an organization: give --organization too.")
     organization_id = None if organization is None else OrganizationId(organization)
-    user = run_use_case(context, add_user, email, password, organization_id, role)
-    shown = {"password": password} if generate_password else {}
-    if as_json:
-        print_json(user_shape(user) | shown)
-        return
-    print_sentence(f"Added user {user.email}.")
-    if generate_password:
-        print_sentence(f"Password, shown this once: {password}")
+    role = None if organization is None else role or Role.MEMBER
+    session = call.session()
+    parse_email(email)  # before anybody types a password in vain
+    password = new_password(password_stdin, generate_password)
+    added = session.run(add_user, email, password.text, organization_id, role or Role.MEMBER)
+    place = "" if organization is None else f" as {role} of '{organization}'"
+    return Answer(
+        user_document(added)
+        | {"organization_id": organization_id, "role": role, "password": password.to_print},
+        (f"Added user '{added.email}'{place}.", *_password_line(password)),
+    )
 
 
-@app.command("list")
-def list_command(context: typer.Context, as_json: Json = False) -> None:
-    """List the users."""
+@users.command("list")
+@command
+def list_all(call: Call) -> Answer:
+    """List all users."""
     from nightlatch.usecases.show_users import show_users
 
-    shapes = [user_shape(user) for user in run_use_case(context, show_users)]
-    if as_json:
-        print_json(shapes)
-    else:
-        print_table(shapes, "There is no user. Add one: nightlatch user add EMAIL")
+    found = call.session().run(show_users)
+    document = [user_document(user) for user in found]
+    if not found:
+        return Answer(document, ("There are no users. To add one: nightlatch user add EMAIL",))
+    rows = [(user.email, short_time(user.created), short_time(user.disabled, "no")) for user in found]
+    return Answer(document, Table(("E-mail", "Created (UTC)", "Disabled (UTC)"), rows))
 
 
-@app.command()
-def disable(context: typer.Context, email: Email, as_json: Json = False) -> None:
-    """End all tokens of a user, and let them log in nowhere. Not the last owner of an organization."""
+@users.command("disable")
+@command
+def disable(call: Call, email: EmailArgument) -> Answer:
+    """Disable a user everywhere: their tokens end, and they can log in nowhere."""
     from nightlatch.usecases.disable_user import disable_user
 
-    user, ended = run_use_case(context, disable_user, email)
-    if as_json:
-        print_json(user_shape(user) | {"ended_tokens": ended_shape(ended)})
-    else:
-        print_sentence(f"Disabled user {user.email}; {len(ended)} tokens ended.")
+    user, ended = call.session().run(disable_user, email)
+    return Answer(
+        user_document(user) | {"ended_tokens": ended_ids(ended)},
+        (f"User '{user.email}' is disabled. {ended_sentence(ended)}",),
+    )
 
 
-@app.command()
-def enable(context: typer.Context, email: Email, as_json: Json = False) -> None:
-    """Let a disabled user log in again. Their old tokens stay ended."""
+@users.command("enable")
+@command
+def enable(call: Call, email: EmailArgument) -> Answer:
+    """Let a disabled user log in again; tokens that ended stay so."""
     from nightlatch.usecases.disable_user import enable_user
 
-    user = run_use_case(context, enable_user, email)
-    if as_json:
-        print_json(user_shape(user))
-    else:
-        print_sentence(f"Enabled user {user.email}.")
+    user = call.session().run(enable_user, email)
+    return Answer(user_document(user), (f"User '{user.email}' is enabled.",))
 
 
-@app.command("set-password")
-def set_password_command(
-    context: typer.Context,
-    email: Email,
-    password_stdin: PasswordStdin = False,
-    generate_password: GeneratePassword = False,
-    as_json: Json = False,
-) -> None:
-    """Set a user's password; ends all their tokens."""
-    from nightlatch.usecases.set_password import set_password
+@users.command(
+    "set-password",
+    epilog="Without --password-stdin and --generate-password, the password is asked for on the terminal.\n\n"
+    "Example: nightlatch user set-password ann@example.com --password-stdin < password-file",
+)
+@command
+def set_password(
+    call: Call,
+    email: EmailArgument,
+    password_stdin: PasswordStdinOption = False,
+    generate_password: GeneratePasswordOption = False,
+) -> Answer:
+    """Set a user's password; all their tokens end."""
+    from nightlatch.usecases import set_password as use_case
 
-    password = read_password(password_stdin, generate_password)
-    ended = run_use_case(context, set_password, email, password)
-    shown = {"password": password} if generate_password else {}
-    if as_json:
-        print_json({"ended_tokens": ended_shape(ended)} | shown)
-        return
-    print_sentence(f"Set the password; {len(ended)} tokens ended.")
-    if generate_password:
-        print_sentence(f"Password, shown this once: {password}")
+    session = call.session()
+    password = new_password(password_stdin, generate_password)
+    ended = session.run(use_case.set_password, email, password.text)
+    known = normalize_email(email)
+    return Answer(
+        {"email": known, "password": password.to_print, "ended_tokens": ended_ids(ended)},
+        (f"User '{known}' has a new password. {ended_sentence(ended)}", *_password_line(password)),
+    )
+
+
+def _password_line(password: NewPassword) -> tuple[str, ...]:
+    return (f"Password: {password.text}",) if password.generated else ()

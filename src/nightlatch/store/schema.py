@@ -26,10 +26,14 @@ async def migrate(engines: Engines) -> tuple[str | None, str]:
 
     def run(connection: Connection) -> tuple[str | None, str]:
         if connection.dialect.name == "postgresql":
-            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})
+            # Another migration may take its time; so may this one.
             connection.execute(text("SET LOCAL statement_timeout = 0"))
+            connection.execute(text("SET LOCAL lock_timeout = 0"))
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})
         before = _revision(connection)
         _refuse_newer(connection, before)
+        if before is not None and before not in _known_revisions():
+            return before, before  # made by a later version, which still admits this one
         configuration = _configuration()
         configuration.attributes["connection"] = connection
         command.upgrade(configuration, "head")

@@ -1,0 +1,56 @@
+# Two commands matter: `make run` serves, `make test` passes every test. Both set up what they need.
+# `python3 -m venv --without-pip` works on a stock Debian, which lacks ensurepip; the system's own
+# pip then installs into the environment, from locked and hashed requirements only.
+
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALL := $(PYTHON) -m pip --python $(BIN)/python install --quiet --disable-pip-version-check
+
+.PHONY: run test quick check format bench lock clean
+
+run: .venv/runtime
+	@sh scripts/first_run.sh
+	@exec $(BIN)/nightlatch serve
+
+test: .venv/development
+	$(BIN)/python -m pytest
+
+# The inner loop: one database, nothing that takes long.
+quick: .venv/development
+	TEST_DATABASES=sqlite $(BIN)/python -m pytest -q -m "not slow"
+
+check: .venv/development
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q tests/test_schema.py
+
+format: .venv/development
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: .venv/development
+	$(BIN)/python -m bench
+
+# Needs pip-tools (pip install pip-tools); no index is named in what it writes.
+LOCK := pip-compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links \
+	--no-emit-trusted-host --no-emit-options --strip-extras --no-header --all-build-deps --allow-unsafe
+lock:
+	$(LOCK) -o requirements.txt pyproject.toml
+	$(LOCK) --extra dev -c requirements.txt -o requirements-dev.txt pyproject.toml
+
+.venv/bin/python:
+	$(PYTHON) -m venv --without-pip .venv
+
+.venv/runtime: requirements.txt pyproject.toml | .venv/bin/python
+	$(INSTALL) --require-hashes -r requirements.txt
+	$(INSTALL) --no-deps --no-build-isolation -e .
+	@touch $@
+
+.venv/development: requirements-dev.txt pyproject.toml | .venv/bin/python
+	$(INSTALL) --require-hashes -r requirements-dev.txt
+	$(INSTALL) --no-deps --no-build-isolation -e .
+	@touch $@
+
+clean:
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis dist build

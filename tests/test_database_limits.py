@@ -122,7 +122,7 @@ def test_no_isolation_level_lets_two_transactions_take_one_place(
     )
     owner = user_id(accounts, person)
 
-    async def race() -> list[BaseException | None]:
+    async def race() -> tuple[BaseException | None, ...]:
         both_begun = asyncio.Barrier(2)
 
         async def take() -> None:

@@ -34,6 +34,7 @@ class Client:
         self.unknown: list[str] = []
         self.done = 0
         self.cut = 0
+        self.hung = 0
         self.unexpected: list[int] = []
 
     def run(self) -> None:
@@ -49,6 +50,9 @@ class Client:
             reply = post_json(self.port, "/api/auth/login/", self.person.login_body)
         except ConnectionRefusedError:
             self._wait()
+            return
+        except TimeoutError:
+            self.hung += 1
             return
         except (OSError, IndexError):
             self.cut += 1
@@ -69,6 +73,10 @@ class Client:
         except ConnectionRefusedError:
             self.live.append(token)
             self._wait()
+            return
+        except TimeoutError:
+            self.hung += 1
+            self.unknown.append(token)
             return
         except (OSError, IndexError):
             self.cut += 1
@@ -126,6 +134,7 @@ def test_acknowledged_logins_and_logouts_survive_killed_processes(
         assert sum(client.cut for client in clients) < OPERATIONS / 4
         for client in clients:
             assert client.unexpected == [], f"seed {seed}"
+            assert client.hung == 0, f"seed {seed}"
             for token in client.live:
                 assert _status(serving.port, token) == 200, f"an acknowledged token is missing, seed {seed}"
             for token in client.ended:

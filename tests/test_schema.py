@@ -81,7 +81,7 @@ def test_two_migrations_at_once_take_turns(database: Database, tmp_path: Path) -
     else:
         return  # PostgreSQL's advisory lock is the same for a schema that exists, tested above
 
-    async def both() -> list[tuple[str | None, str]]:
+    async def both() -> tuple[tuple[str | None, str], ...]:
         one, other = open_engines(url), open_engines(url)
         try:
             return await asyncio.gather(schema.migrate(one), schema.migrate(other))

@@ -5,6 +5,7 @@ import contextlib
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -133,7 +134,10 @@ def _end_with_parent() -> None:
     def orphaned() -> None:
         loop.remove_reader(parent.sentinel)
         _log.warning("main_process_gone", pid=os.getpid())
-        loop.call_later(ORPHAN_KILL_SECONDS, os._exit, 1)
+        # A thread, not the loop: it must also end a worker that is stuck outside its loop.
+        deadline = threading.Timer(ORPHAN_KILL_SECONDS, os._exit, (1,))
+        deadline.daemon = True
+        deadline.start()
         signal.raise_signal(signal.SIGTERM)
 
     loop.add_reader(parent.sentinel, orphaned)

@@ -15,19 +15,15 @@ from nightlatch.cli.token import tokens
 from nightlatch.cli.user import users
 from nightlatch.cli.version import print_version, version
 
-_EPILOG = """Each setting can also be a variable, as NIGHTLATCH_DATABASE_URL, or stand in the file that
---config
-names. A flag wins over a variable, a variable over the file.
-
-First steps:
-
-nightlatch migrate
-
-nightlatch organization add "Acme Ltd" --id acme
-
-nightlatch user add ann@example.com --organization acme --role owner
-
-nightlatch serve"""
+_EPILOG = (
+    "Each setting can also be a variable, as NIGHTLATCH_DATABASE_URL, or stand in the file that --config "
+    "names. A flag wins over a variable, a variable over the file.\n\n"
+    "First steps:\n\n"
+    "nightlatch migrate\n\n"
+    'nightlatch organization add "Acme Ltd" --id acme\n\n'
+    "nightlatch user add ann@example.com --organization acme --role owner\n\n"
+    "nightlatch serve"
+)
 
 application = typer.Typer(
     name="nightlatch",

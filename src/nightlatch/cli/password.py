@@ -13,7 +13,7 @@ import typer
 
 from nightlatch.cli.confirmation import on_terminal
 from nightlatch.cli.failure import WrongUse
-from nightlatch.model.errors import InvalidValue
+from nightlatch.model.errors import InvalidValue, Refused
 
 _GENERATED_BYTES: Final = 18
 """144 random bits: 24 characters."""
@@ -45,7 +45,7 @@ class NewPassword:
 def new_password(from_stdin: bool, generate: bool) -> NewPassword:
     """The password from where the flags say, else asked for twice on the terminal.
 
-    Raises WrongUse or InvalidValue.
+    Raises WrongUse, InvalidValue, or Refused at the end of a terminal's input.
     """
     if from_stdin and generate:
         raise WrongUse("--password-stdin and --generate-password exclude each other.")
@@ -77,7 +77,7 @@ def _from_terminal() -> str:
         first = getpass.getpass("New password: ")
         second = getpass.getpass("The same again: ")
     except EOFError:
-        raise typer.Abort from None
+        raise Refused("Nothing was changed.") from None
     if first != second:
         raise InvalidValue("password", "The two passwords are not the same.")
     return first

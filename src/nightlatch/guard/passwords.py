@@ -57,7 +57,8 @@ class Passwords:
     ) -> None:
         self._hasher = PasswordHasher(time_cost=time_cost, memory_cost=memory_kib, parallelism=parallelism)
         self._wait_seconds = wait_seconds
-        self._turns = asyncio.Semaphore(threads)
+        # One more for each thread than it works on: it goes on at once, without waiting for the loop.
+        self._turns = asyncio.Semaphore(2 * threads)
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="password-hash")
         # Unknown accounts are checked against this, at the price of a real one.
         self._nobody = self._hasher.hash(secrets.token_urlsafe(32))

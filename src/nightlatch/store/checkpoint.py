@@ -51,7 +51,11 @@ def _log_bytes(database: Path) -> int:
 
 async def _checkpoint(engines: Engines) -> None:
     try:
-        async with engines.reading.connect() as connection:
-            await connection.exec_driver_sql("PRAGMA wal_checkpoint(FULL)")
+        # The connection that writes: a checkpoint waits for the disk, so it belongs in a thread, and
+        # cannot run inside a transaction, so that SQLAlchemy must not begin one.
+        async with engines.writing.connect() as connection:
+            driver = await connection.get_raw_connection()
+            if driver.driver_connection is not None:
+                await driver.driver_connection.cursor().execute("PRAGMA wal_checkpoint(FULL)")
     except SQLAlchemyError as error:
         structlog.get_logger("nightlatch").warning("checkpoint_failed", reason=type(error).__name__)

@@ -1,7 +1,6 @@
 """Engines: how each database is opened, and what every connection must be set to."""
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,12 +11,15 @@ from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from nightlatch.model.errors import CannotStart
+from nightlatch.store.sqlite_connection import SqliteConnection
 
 BUSY_SECONDS = 10.0
 """How long a write waits for its turn: for SQLite's one writer, or for a pooled connection."""
 
 POSTGRESQL_CONNECTIONS_MAX = 10
 SQLITE_READERS_MAX = 4
+READ_BUSY_SECONDS = 1.0
+"""Readers wait for nobody, except while a log left by a crash is recovered."""
 
 _POSTGRESQL_SESSION = {
     "application_name": "nightlatch",
@@ -81,25 +83,27 @@ def _open_postgresql(database_url: str) -> Engines:
 def _open_sqlite(path: Path) -> Engines:
     _create_private(path)
 
-    def engine(size: int, setup: Callable[[Any], None]) -> AsyncEngine:
+    def engine(size: int, in_thread: bool) -> AsyncEngine:
+        async def connect(*_: Any, **__: Any) -> SqliteConnection:
+            return SqliteConnection(path, BUSY_SECONDS if in_thread else READ_BUSY_SECONDS, in_thread)
+
         made = create_async_engine(
             f"sqlite+aiosqlite:///{path}",
             pool_size=size,
             max_overflow=0,
             pool_timeout=BUSY_SECONDS,
-            connect_args={"timeout": BUSY_SECONDS, "isolation_level": None},
+            connect_args={"async_creator_fn": connect},
             hide_parameters=True,
         )
-        event.listen(made.sync_engine, "connect", lambda connection, record: setup(connection))
+        event.listen(made.sync_engine, "connect", _set_up_sqlite)
         return made
 
-    writing = engine(1, _set_up_sqlite)
+    writing = engine(1, in_thread=True)
     # The lock is taken at once: a transaction that read first could not be upgraded under load.
     event.listen(
         writing.sync_engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE")
     )
-    reading = engine(SQLITE_READERS_MAX, _set_up_sqlite)
-    return Engines(reading.execution_options(isolation_level="AUTOCOMMIT"), writing, path)
+    return Engines(engine(SQLITE_READERS_MAX, in_thread=False), writing, path)
 
 
 def _create_private(path: Path) -> None:
@@ -115,7 +119,7 @@ def _create_private(path: Path) -> None:
         ) from None
 
 
-def _set_up_sqlite(connection: Any) -> None:
+def _set_up_sqlite(connection: Any, _: Any) -> None:
     cursor = connection.cursor()
     try:
         cursor.execute("PRAGMA journal_mode = WAL")

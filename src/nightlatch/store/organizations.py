@@ -52,19 +52,26 @@ async def list_organizations(connection: AsyncConnection, closed_too: bool) -> l
     return [_organization(row) for row in await connection.execute(query)]
 
 
+_OF_USER = (
+    select(organization.c.id, organization.c.name)
+    .join(membership, membership.c.organization_id == organization.c.id)
+    .where(membership.c.user_id == bindparam("user_id"), organization.c.closed.is_(None))
+)
+_COUNT_OF_USER = select(func.count()).select_from(_OF_USER.subquery())
+_PAGE_OF_USER = (
+    _OF_USER.order_by(organization.c.name, organization.c.id)
+    .limit(bindparam("row_limit"))
+    .offset(bindparam("row_offset"))
+)
+
+
 async def list_organizations_of_user(
     connection: AsyncConnection, user_id: UserId, limit: int, offset: int
 ) -> Page[OrganizationSummary]:
     """The open organizations of which the user is a member, by name."""
-    chosen = (
-        select(organization.c.id, organization.c.name)
-        .join(membership, membership.c.organization_id == organization.c.id)
-        .where(membership.c.user_id == user_id, organization.c.closed.is_(None))
-    )
-    count = (await connection.execute(select(func.count()).select_from(chosen.subquery()))).scalar_one()
-    rows = await connection.execute(
-        chosen.order_by(organization.c.name, organization.c.id).limit(limit).offset(row_offset(offset))
-    )
+    count = (await connection.execute(_COUNT_OF_USER, {"user_id": user_id})).scalar_one()
+    parameters = {"user_id": user_id, "row_limit": limit, "row_offset": row_offset(offset)}
+    rows = await connection.execute(_PAGE_OF_USER, parameters)
     return Page(tuple(OrganizationSummary(OrganizationId(row.id), row.name) for row in rows), count)
 
 

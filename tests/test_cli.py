@@ -1,0 +1,621 @@
+"""The `nightlatch` command, run as a process as an operator or a script runs it.
+
+Most commands are forked from a process that has imported everything already: a fresh interpreter
+spends a second on that each time. `started` runs one where starting is what the test is about.
+"""
+
+import fcntl
+import json
+import os
+import pty
+import re
+import socket
+import subprocess
+import sys
+import tempfile
+import termios
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.accounts import Accounts, Person
+from tests.conftest import DATABASES, new_database
+
+DOCUMENT = Path(__file__).parent.parent / "docs" / "command-line.md"
+PASSWORD = "pässword with  spaces "
+MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
+MOMENTS = ("created", "closed", "disabled", "expiry", "last_used")
+CHEAP_HASH = {"NIGHTLATCH_PASSWORD_HASH_MEMORY_KIB": "64", "NIGHTLATCH_PASSWORD_HASH_TIME_COST": "1"}
+
+
+PRELOADED = """
+import importlib, json, os, pkgutil, socket, sys
+import aiosqlite, asyncpg, rich.console, rich.table, rich.text
+import sqlalchemy.dialects.postgresql.asyncpg, sqlalchemy.dialects.sqlite.aiosqlite
+import nightlatch.app, nightlatch.cli.main, nightlatch.cli.session, nightlatch.store.schema
+import nightlatch.usecases, typer.rich_utils
+
+for module in pkgutil.iter_modules(nightlatch.usecases.__path__, "nightlatch.usecases."):
+    importlib.import_module(module.name)
+connection = socket.socket(fileno=int(sys.argv[1]))
+while True:
+    request, descriptors, _, _ = socket.recv_fds(connection, 1 << 17, 3)
+    if not request:
+        break
+    child = os.fork()
+    if child == 0:
+        connection.close()
+        for number, descriptor in enumerate(descriptors):
+            os.dup2(descriptor, number)
+        for number, mode in enumerate("rww"):
+            setattr(sys, ("stdin", "stdout", "stderr")[number], open(number, mode, encoding="utf-8"))
+        asked = json.loads(request)
+        os.chdir(asked["folder"])
+        os.environ.clear()
+        os.environ.update(asked["environment"])
+        sys.argv = ["nightlatch", *asked["arguments"]]
+        try:
+            nightlatch.cli.main.run()
+        except SystemExit as stop:
+            # Taking down all that was imported would take longer than the command.
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(stop.code)
+        os._exit(99)
+    for descriptor in descriptors:
+        os.close(descriptor)
+    connection.send(b"%d" % os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    code: int
+    out: str
+    error: str
+
+    @property
+    def document(self) -> Any:
+        """Standard output as the one JSON document that it must be."""
+        return json.loads(self.out)
+
+
+@dataclass
+class Cli:
+    """Runs commands in one folder, on one database."""
+
+    folder: Path
+    url: str
+    preloaded: socket.socket
+    variables: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("NIGHTLATCH_")}
+        return kept | CHEAP_HASH | {"NIGHTLATCH_DATABASE_URL": self.url, "COLUMNS": "200"} | self.variables
+
+    def run(self, *arguments: str, stdin: bytes = b"") -> Outcome:
+        """Run a command in a process forked for it."""
+        assert len(stdin) < 65536, "more than a pipe holds"
+        given, feed = os.pipe()
+        os.write(feed, stdin)
+        os.close(feed)
+        request = {"arguments": arguments, "folder": str(self.folder), "environment": self.environment}
+        with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as error:
+            socket.send_fds(
+                self.preloaded, [json.dumps(request).encode()], [given, out.fileno(), error.fileno()]
+            )
+            os.close(given)
+            code = int(self.preloaded.recv(16))
+            out.seek(0)
+            error.seek(0)
+            return Outcome(code, out.read().decode(), error.read().decode())
+
+    def started(self, *arguments: str | bytes) -> Outcome:
+        """Run a command in a fresh interpreter."""
+        done = subprocess.run(
+            [sys.executable, "-m", "nightlatch", *arguments],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            cwd=self.folder,
+            env=self.environment,
+            timeout=30,
+        )
+        return Outcome(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+    def json(self, *arguments: str, stdin: bytes = b"") -> Any:
+        """The document of a command that must succeed."""
+        outcome = self.run(*arguments, "--json", stdin=stdin)
+        assert outcome.code == 0, outcome
+        return outcome.document
+
+    def on_terminal(self, *arguments: str, typed: list[tuple[bytes, bytes]]) -> Outcome:
+        """Run on a terminal of its own; `typed` holds prompts to wait for, and what to type at each.
+
+        `error` is everything that the terminal showed. Standard output is a pipe.
+        """
+        terminal, process_end = pty.openpty()
+
+        def take_terminal() -> None:
+            fcntl.ioctl(process_end, termios.TIOCSCTTY, 0)
+
+        process = subprocess.Popen(
+            [sys.executable, "-m", "nightlatch", *arguments],
+            stdin=process_end,
+            stdout=subprocess.PIPE,
+            stderr=process_end,
+            cwd=self.folder,
+            env=self.environment,
+            start_new_session=True,
+            preexec_fn=take_terminal,
+        )
+        os.close(process_end)
+        shown = b""
+        for prompt, line in typed:
+            while prompt not in shown:
+                shown += os.read(terminal, 4096)
+            shown = shown.partition(prompt)[2]
+            os.write(terminal, line + b"\n")
+        out, _ = process.communicate(timeout=30)
+        try:
+            while part := os.read(terminal, 4096):
+                shown += part
+        except OSError:
+            pass  # how a terminal says that its other end is closed
+        os.close(terminal)
+        return Outcome(process.returncode, out.decode(), shown.decode())
+
+
+@pytest.fixture(scope="module")
+def preloaded() -> Iterator[socket.socket]:
+    """The connection to the process that commands are forked from."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours.settimeout(30)
+    with ours:
+        with theirs:
+            number = theirs.fileno()
+            process = subprocess.Popen([sys.executable, "-c", PRELOADED, str(number)], pass_fds=[number])
+        yield ours
+    assert process.wait(10) == 0
+
+
+@pytest.fixture(scope="module")
+def cli(preloaded: socket.socket, tmp_path_factory: pytest.TempPathFactory) -> Cli:
+    """Commands on an SQLite file with an organization 'acme' and its owner 'ann@example.com'."""
+    folder = tmp_path_factory.mktemp("cli")
+    made = Cli(folder, f"sqlite:///{folder}/nightlatch.db", preloaded)
+    made.json("migrate")
+    made.json("organization", "add", "Acme", "--id", "acme")
+    made.json(
+        *("user", "add", "ann@example.com", "--organization", "acme", "--role", "owner"),
+        "--password-stdin",
+        stdin=PASSWORD.encode() + b"\n",
+    )
+    return made
+
+
+@pytest.fixture(scope="module")
+def accounts(cli: Cli) -> Iterator[Accounts]:
+    """Use cases on the same database."""
+    made = Accounts(cli.url)
+    yield made
+    made.close()
+
+
+def documented() -> dict[str, Any]:
+    """The JSON examples of docs/command-line.md, by the heading above each."""
+    sections = re.split(r"^###? ", DOCUMENT.read_text("utf-8"), flags=re.MULTILINE)
+    found = {}
+    for section in sections:
+        name = re.match(r"`(?:nightlatch )?([^`]+)`", section)
+        example = re.search(r"```json\n(.*?)```", section, flags=re.DOTALL)
+        if name is not None and example is not None:
+            found[name[1]] = json.loads(example[1])
+    return found
+
+
+def keys(document: Any) -> Any:
+    """A document's shape: an object's keys; for a list that of its items, which must be alike."""
+    if isinstance(document, list):
+        shapes = [keys(item) for item in document]
+        assert shapes, "an empty list shows no shape"
+        assert all(shape == shapes[0] for shape in shapes)
+        return shapes[:1]
+    return sorted(document)
+
+
+# A whole life
+
+
+@pytest.mark.parametrize("kind", [kind for kind in ("sqlite", "postgresql-18") if kind in DATABASES])
+def test_every_command_answers_with_the_documented_keys(
+    kind: str, request: pytest.FixtureRequest, preloaded: socket.socket, tmp_path: Path
+) -> None:
+    cli = Cli(tmp_path, new_database(kind, request, tmp_path).url, preloaded)
+    seen: dict[str, Any] = {}
+
+    def do(name: str, *arguments: str, stdin: bytes = b"") -> Any:
+        seen[name] = cli.json(*name.split(), *arguments, stdin=stdin)
+        return seen[name]
+
+    here = ("--organization", "acme")
+    ann, bob = "ann@example.com", "bob@example.com"
+    assert do("migrate") == {"before": None, "after": "0001"}
+    assert cli.json("migrate") == {"before": "0001", "after": "0001"}
+    do("version")
+    assert (
+        do("organization add", "Acme Ltd", "--id", "acme", "--time-to-live", "12h")["time_to_live"] == 43200
+    )
+    changed = do("organization update", "acme", "--token-limit", "7", "--time-to-live", "never")
+    assert (changed["token_limit"], changed["time_to_live"], changed["name"]) == (7, None, "Acme Ltd")
+    assert do("organization show", "acme") == changed
+    assert do("organization list") == [changed]
+    line = PASSWORD.encode() + b"\n"
+    owner = do("user add", ann, *here, "--role", "owner", "--password-stdin", stdin=line)
+    assert (owner["organization_id"], owner["role"], owner["password"]) == ("acme", "owner", None)
+    alone = cli.json("user", "add", "Bob@Example.com", "--generate-password")
+    assert (alone["email"], alone["organization_id"], alone["role"]) == (bob, None, None)
+    assert len(alone["password"]) >= 20
+    assert do("member add", bob, *here)["role"] == "member"
+    assert do("member update", bob, *here, "--role", "owner")["role"] == "owner"
+    assert [member["email"] for member in do("member list", *here)] == [ann, bob]
+    assert [user["email"] for user in do("user list")] == [ann, bob]
+
+    accounts = Accounts(cli.url)
+    try:
+        # Passwords arrived as they were given: both people can log in with them.
+        tokens = [
+            accounts.log_in(Person("acme", ann, PASSWORD), "laptop"),
+            accounts.log_in(Person("acme", ann, PASSWORD)),
+            accounts.log_in(Person("acme", bob, alone["password"])),
+        ]
+        ids = [token[4:16] for token in tokens]
+        listed = do("token list", *here)
+        assert [token["id"] for token in listed] == ids
+        assert do("token revoke", ids[0], *here) == {"ended_tokens": [ids[0]]}
+        assert do("token revoke-all", *here, "--user", ann, "--yes") == {"ended_tokens": [ids[1]]}
+        ended = do("user set-password", bob, "--password-stdin", stdin=line)
+        assert ended == {"email": bob, "password": None, "ended_tokens": [ids[2]]}
+        token = accounts.log_in(Person("acme", bob, PASSWORD))
+        assert do("user disable", bob)["ended_tokens"] == [token[4:16]]
+        assert do("user enable", bob)["disabled"] is None
+        token = accounts.log_in(Person("acme", bob, PASSWORD))
+        assert do("member remove", bob, *here)["ended_tokens"] == [token[4:16]]
+        token = accounts.log_in(Person("acme", ann, PASSWORD))
+        closed = do("organization close", "acme", "--yes")
+        assert closed["ended_tokens"] == [token[4:16]]
+    finally:
+        accounts.close()
+    assert cli.json("organization", "list") == []
+    assert [found["closed"] for found in cli.json("organization", "list", "--closed")] == [closed["closed"]]
+    seen["error"] = cli.run("organization", "close", "acme", "--yes", "--json").document
+
+    assert {name: keys(document) for name, document in seen.items()} == {
+        name: keys(document) for name, document in documented().items()
+    }
+    for name, document in seen.items():
+        for item in document if isinstance(document, list) else [document]:
+            for moment in (item[key] for key in MOMENTS if item.get(key) is not None):
+                assert MOMENT.fullmatch(moment), (name, moment)
+
+
+# Exit codes and sentences
+
+
+@pytest.mark.parametrize(
+    "arguments, code, error, sentence",
+    [
+        (["organization", "show", "nowhere"], 1, "not_found", "There is no open organization 'nowhere'"),
+        (["organization", "add", "B", "--id", "acme"], 1, "already_exists", "organization 'acme' already"),
+        (["organization", "add", "B", "--id", "A!"], 2, "invalid_value", "2 to 32 lower-case"),
+        (["organization", "add", ""], 2, "invalid_value", "1 to 200 printable"),
+        (["organization", "add", "B", "--time-to-live", "1 day"], 2, "invalid_value", "30d, 12h, 90m"),
+        (["organization", "add", "B", "--time-to-live", "0"], 2, "invalid_value", "ten years"),
+        (["organization", "add", "B", "--token-limit", "-1"], 2, "invalid_value", "from 0 to"),
+        (["organization", "update", "acme"], 2, "usage", "--name, --token-limit or --time-to-live"),
+        (["user", "add", "nobody", "--generate-password"], 2, "invalid_value", "is not an e-mail address"),
+        (["user", "add", "ann@example.com", "--generate-password"], 1, "already_exists", "member add"),
+        (["user", "add", "b@example.com", "--role", "owner"], 2, "usage", "--organization"),
+        (["user", "disable", "eve@example.com"], 1, "not_found", "There is no user 'eve@example.com'"),
+        (
+            ["member", "add", "eve@example.com", "--organization", "acme"],
+            1,
+            "not_found",
+            "nightlatch user list",
+        ),
+        (["member", "update", "ann@example.com", "--organization", "acme"], 2, "usage", "--role"),
+        (["member", "add", "ann@example.com", "--organization", "acme", "--role", "x"], 2, "usage", "member"),
+        (["token", "revoke", "4fTz0aB7Qm2K", "--organization", "acme"], 1, "not_found", "token list"),
+        (["user", "list", "--config", "missing.toml"], 1, "cannot_start", "missing.toml"),
+    ],
+)
+def test_a_refusal_is_a_sentence_a_code_and_an_exit_code(
+    cli: Cli, arguments: list[str], code: int, error: str, sentence: str
+) -> None:
+    outcome = cli.run(*arguments, "--json")
+    assert outcome.code == code, outcome
+    assert outcome.document["error"] == error
+    assert sentence in outcome.document["message"]
+    assert sentence in outcome.error
+    assert "Traceback" not in outcome.error
+
+
+def test_a_refusal_without_json_leaves_standard_output_empty(cli: Cli) -> None:
+    outcome = cli.run("organization", "show", "nowhere")
+    assert (outcome.code, outcome.out) == (1, "")
+    assert outcome.error.startswith("nightlatch: There is no open organization 'nowhere'.")
+
+
+def test_the_last_owner_stays(cli: Cli) -> None:
+    for command in (
+        ["user", "disable", "ann@example.com"],
+        ["member", "remove", "ann@example.com", "--organization", "acme"],
+        ["member", "update", "ann@example.com", "--organization", "acme", "--role", "member"],
+    ):
+        outcome = cli.run(*command, "--json")
+        assert (outcome.code, outcome.document["error"]) == (1, "last_owner"), command
+    assert [member["role"] for member in cli.json("member", "list", "--organization", "acme")] == ["owner"]
+
+
+def test_an_argument_that_is_not_utf_8_is_refused(cli: Cli) -> None:
+    for command in ([b"user", b"disable", b"\xff@example.com"], [b"organization", b"show", b"\xff"]):
+        assert cli.started(*command).code == 2
+
+
+# Settings and the database
+
+
+def test_an_unknown_variable_stops_every_admin_command_with_its_name(cli: Cli) -> None:
+    outcome = Cli(cli.folder, cli.url, cli.preloaded, {"NIGHTLATCH_PROT": "1"}).run("user", "list", "--json")
+    assert (outcome.code, outcome.document["error"]) == (1, "cannot_start")
+    assert "NIGHTLATCH_PROT" in outcome.error
+
+
+def test_only_migrate_creates_a_missing_database_file(preloaded: socket.socket, tmp_path: Path) -> None:
+    cli = Cli(tmp_path, f"sqlite:///{tmp_path}/other.db", preloaded)
+    outcome = cli.run("user", "list")
+    assert outcome.code == 1
+    assert "nightlatch migrate" in outcome.error
+    assert "nightlatch serve" in outcome.error
+    assert list(tmp_path.iterdir()) == []
+    # Nobody is asked for a password that could not be used.
+    assert "other.db" in cli.run("user", "add", "ann@example.com").error
+    cli.json("migrate")
+    assert (tmp_path / "other.db").exists()
+    assert cli.started("user", "list", "--json").out == "[]\n"
+
+
+def test_an_empty_database_names_migrate(preloaded: socket.socket, tmp_path: Path) -> None:
+    (tmp_path / "empty.db").touch()
+    outcome = Cli(tmp_path, f"sqlite:///{tmp_path}/empty.db", preloaded).run("user", "list")
+    assert outcome.code == 1
+    assert "Run: nightlatch migrate" in outcome.error
+
+
+def test_a_flag_wins_over_a_variable_over_the_file_and_after_the_command_over_before(
+    cli: Cli, tmp_path: Path
+) -> None:
+    missing = f"sqlite:///{tmp_path}/%s.db"
+    (tmp_path / "nightlatch.toml").write_text(f'database_url = "{missing % "file"}"\n')
+    config = ("--config", str(tmp_path / "nightlatch.toml"))
+    elsewhere = Cli(tmp_path, missing % "variable", cli.preloaded)
+    assert "variable.db" in elsewhere.run("user", "list", *config).error
+    assert "before.db" in elsewhere.run("--database-url", missing % "before", "user", "list").error
+    both = elsewhere.run(
+        *config, "--database-url", missing % "before", "user", "list", "--database-url", cli.url
+    )
+    assert both.code == 0, both
+    assert "ann@example.com" in both.out
+
+
+def test_an_unreachable_database_is_told_with_its_reason_and_without_its_password(
+    preloaded: socket.socket, tmp_path: Path
+) -> None:
+    cli = Cli(tmp_path, "postgresql://ann:geheim@127.0.0.1:1/none", preloaded)
+    outcome = cli.run("user", "list", "--json")
+    assert (outcome.code, outcome.document["error"]) == (1, "store_unavailable")
+    assert "ConnectionRefusedError" in outcome.error
+    assert "geheim" not in outcome.out + outcome.error
+
+
+def test_a_bug_shows_places_but_no_values(preloaded: socket.socket, tmp_path: Path) -> None:
+    """A use case that fails as nobody foresaw, with secrets in its variables and its message."""
+    script = (
+        "import nightlatch.usecases.show_users as module\n"
+        "async def broken(services):\n"
+        "    secret = 'geheim'\n"
+        "    raise ValueError(secret)\n"
+        "module.show_users = broken\n"
+        "from nightlatch.cli.main import run\n"
+        "run()\n"
+    )
+    cli = Cli(tmp_path, f"sqlite:///{tmp_path}/nightlatch.db", preloaded)
+    cli.json("migrate")
+    done = subprocess.run(
+        [sys.executable, "-c", script, "user", "list", "--json"],
+        capture_output=True,
+        env=cli.environment,
+        text=True,
+        timeout=30,
+    )
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["error"] == "unexpected"
+    assert "builtins.ValueError" in done.stderr
+    assert "cli/user.py" in done.stderr
+    assert "geheim" not in done.stdout + done.stderr
+
+
+# Passwords
+
+
+def test_without_a_terminal_the_two_password_flags_are_named(cli: Cli) -> None:
+    for command in (["user", "add", "bob@example.com"], ["user", "set-password", "ann@example.com"]):
+        outcome = cli.run(*command)
+        assert outcome.code == 2
+        assert "--password-stdin" in outcome.error
+        assert "--generate-password" in outcome.error
+
+
+@pytest.mark.parametrize(
+    "stdin, sentence",
+    [
+        (b"", "empty"),
+        (b"\n", "empty"),
+        (b"one\ntwo\n", "more than one line"),
+        (b"windows\r\n", "control character"),
+        (b"\xff\n", "not in UTF-8"),
+        (b"x" * 1025, "1024 bytes"),
+    ],
+)
+def test_standard_input_that_is_no_password_is_refused(cli: Cli, stdin: bytes, sentence: str) -> None:
+    outcome = cli.run("user", "add", "bob@example.com", "--password-stdin", "--json", stdin=stdin)
+    assert (outcome.code, outcome.document["error"]) == (2, "invalid_value")
+    assert sentence in outcome.document["message"]
+
+
+def test_a_given_password_is_in_no_output_and_a_generated_one_only_once(cli: Cli) -> None:
+    given = cli.run("user", "add", "carol@example.com", "--password-stdin", stdin=PASSWORD.encode())
+    assert given.code == 0
+    assert PASSWORD.strip() not in given.out + given.error
+    generated = cli.json("user", "set-password", "carol@example.com", "--generate-password")["password"]
+    text = cli.run("user", "set-password", "carol@example.com", "--generate-password")
+    printed = re.findall(r"^Password: (\S{20,})$", text.out, re.MULTILINE)
+    assert len(printed) == 1
+    assert text.out.count(printed[0]) == 1
+    assert printed != [generated]
+    assert text.error == ""
+
+
+def test_no_command_takes_a_password_as_an_argument(cli: Cli) -> None:
+    for option in ("--password", "--password=geheim"):
+        outcome = cli.run("user", "add", "dave@example.com", option, "geheim")
+        assert outcome.code == 2
+    both = cli.run("user", "add", "dave@example.com", "--password-stdin", "--generate-password")
+    assert both.code == 2
+
+
+def test_a_terminal_is_asked_twice_and_never_shows_the_password(cli: Cli, accounts: Accounts) -> None:
+    prompts = (b"New password: ", b"The same again: ")
+    typed = PASSWORD.encode()
+    set_password = ("user", "set-password", "ann@example.com", "--json")
+    different = cli.on_terminal(*set_password, typed=[(prompts[0], typed), (prompts[1], b"other")])
+    assert (different.code, different.document["error"]) == (2, "invalid_value")
+    same = cli.on_terminal(*set_password, typed=[(prompt, typed) for prompt in prompts])
+    assert (same.code, same.document["password"]) == (0, None), same
+    assert "ssword with" not in same.out + same.error
+    assert accounts.log_in(Person("acme", "ann@example.com", PASSWORD))
+
+
+# Confirmation
+
+
+@pytest.mark.parametrize(
+    "command", [["organization", "close", "acme"], ["token", "revoke-all", "--organization", "acme"]]
+)
+def test_what_cannot_be_undone_needs_yes_or_a_person(
+    cli: Cli, accounts: Accounts, command: list[str]
+) -> None:
+    accounts.log_in(accounts.add_person_to("acme"))
+    before = accounts.live_tokens("acme")
+    alone = cli.run(*command, "--json", stdin=b"y\n")
+    assert (alone.code, alone.document["error"]) == (2, "usage")
+    assert "--yes" in alone.error
+    declined = cli.on_terminal(*command, typed=[(b"[y/N] ", b"")])
+    assert declined.code == 1
+    assert "Nothing was changed." in declined.error
+    assert accounts.live_tokens("acme") == before > 0
+
+
+def test_a_person_may_confirm_on_the_terminal(cli: Cli, accounts: Accounts) -> None:
+    person = accounts.add_person()
+    accounts.log_in(person)
+    outcome = cli.on_terminal(
+        "token", "revoke-all", "--organization", person.organization_id, typed=[(b"[y/N] ", b"y")]
+    )
+    assert (outcome.code, outcome.out) == (0, "1 token ended.\n")
+
+
+# Hostile names
+
+
+def test_names_from_the_database_neither_steer_the_terminal_nor_read_as_markup(
+    cli: Cli, accounts: Accounts
+) -> None:
+    person = accounts.add_person()
+    hostile = "\x1b[2J\u202e[red]no[/red] :smile:\x9b\x7f\r\nfake row"
+    accounts.sql(
+        "UPDATE organization SET name = :name WHERE id = :id", name=hostile, id=person.organization_id
+    )
+    accounts.log_in(person, name=hostile)
+    shown = "\ufffd[2J\ufffd[red]no[/red] :smile:\ufffd\ufffd\ufffd\ufffdfake row"
+    for command in (
+        ["organization", "list"],
+        ["organization", "show", person.organization_id],
+        ["token", "list", "--organization", person.organization_id],
+    ):
+        outcome = cli.run(*command)
+        assert outcome.code == 0
+        assert shown in outcome.out, outcome.out
+        assert not set(outcome.out) & set("\x1b\u202e\x9b\x7f\r")
+        exact = cli.run(*command, "--json")
+        assert exact.out.isascii()
+        assert exact.out.strip().isprintable()
+        items = exact.document if isinstance(exact.document, list) else [exact.document]
+        assert hostile in [item["name"] for item in items]
+    unknown = cli.run("user", "disable", "\x1b[2J@example.com")
+    assert unknown.code == 1
+    assert "\x1b" not in unknown.error
+
+
+def test_a_whole_token_given_for_its_id_is_not_repeated(cli: Cli, accounts: Accounts) -> None:
+    person = accounts.add_person()
+    token = accounts.log_in(person)
+    outcome = cli.run("token", "revoke", token, "--organization", person.organization_id, "--json")
+    assert outcome.code == 2
+    assert token[16:] not in outcome.out + outcome.error
+
+
+def test_a_token_of_another_organization_is_not_found(cli: Cli, accounts: Accounts) -> None:
+    person, stranger = accounts.add_person(), accounts.add_person()
+    token = accounts.log_in(person)
+    outcome = cli.run("token", "revoke", token[4:16], "--organization", stranger.organization_id)
+    assert outcome.code == 1
+    assert accounts.live_tokens(person.organization_id) == 1
+
+
+# Output
+
+
+def test_the_version_needs_no_settings_and_loads_nothing_heavy(
+    preloaded: socket.socket, tmp_path: Path
+) -> None:
+    cli = Cli(tmp_path, "nonsense", preloaded, {"NIGHTLATCH_PROT": "1", "PYTHONPROFILEIMPORTTIME": "1"})
+    outcome = cli.started("version")
+    assert (outcome.code, outcome.out.split()[0]) == (0, "nightlatch")
+    for module in ("sqlalchemy", "argon2", "granian", "fastapi"):
+        assert not re.search(rf"\| +{module}\n", outcome.error), module
+
+
+def test_an_answer_that_cannot_be_written_is_told(cli: Cli) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "nightlatch", "user", "list"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            env=cli.environment,
+            timeout=30,
+        )
+    assert done.returncode == 1
+    assert b"could not be written" in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [(), ("serve",), ("organization", "add"), ("token", "revoke-all")])
+def test_help_names_the_options_of_every_command(cli: Cli, arguments: tuple[str, ...]) -> None:
+    outcome = cli.run(*arguments, "--help")
+    assert outcome.code == 0
+    for option in ("--config", "--database-url"):
+        assert option in outcome.out
+    assert ("--json" in outcome.out) == bool(arguments)

@@ -1,0 +1,71 @@
+"""Imports point down: app, cli -> edge -> usecases -> hot, guard, fresh, store -> model, clock."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parent.parent / "src" / "nightlatch"
+
+# What a layer may import, and why nothing else.
+ALLOWED = {
+    "model": set(),  # values and errors: standard library only
+    "clock": set(),
+    "settings": {"model"},
+    "log": {"settings"},
+    "store": {"model"},  # SQL lives here only, and knows no HTTP
+    "guard": {"model"},
+    "hot": {"model", "clock", "store"},
+    "fresh": {"model", "store"},
+    "usecases": {"model", "store", "guard", "hot", "fresh"},  # no bytes, no status codes
+    "edge": {"model", "usecases", "hot"},  # knows no SQL
+    "background": {"model", "store", "usecases"},
+    "app": {"clock", "fresh", "guard", "hot", "settings", "store", "usecases"},
+    "server": {"app", "background", "edge", "log", "model", "settings", "store"},
+    "cli": {"app", "model", "server", "settings", "store", "usecases"},
+    "__main__": {"cli"},
+    "__init__": set(),
+}
+
+
+def _imported(file: Path) -> set[str]:
+    """Parts of nightlatch that a file imports."""
+    names = set()
+    for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("nightlatch"):
+            parts = node.module.split(".")
+            names |= {parts[1]} if len(parts) > 1 else {alias.name for alias in node.names}
+        elif isinstance(node, ast.Import):
+            names |= {
+                alias.name.split(".")[1] for alias in node.names if alias.name.startswith("nightlatch.")
+            }
+    return names
+
+
+@pytest.mark.parametrize("file", sorted(SOURCE.rglob("*.py")), ids=lambda file: str(file.relative_to(SOURCE)))
+def test_imports_point_down(file: Path) -> None:
+    layer = file.relative_to(SOURCE).parts[0].removesuffix(".py")
+    assert _imported(file) - {layer} <= ALLOWED[layer]
+
+
+@pytest.mark.parametrize("file", sorted((SOURCE / "model").rglob("*.py")), ids=lambda file: file.name)
+def test_the_model_needs_the_standard_library_only(file: Path) -> None:
+    import sys
+
+    for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+        modules = []
+        if isinstance(node, ast.Import):
+            modules = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            modules = [node.module]
+        for module in modules:
+            top = module.split(".")[0]
+            assert top == "nightlatch" or top in sys.stdlib_module_names
+
+
+def test_sql_is_written_in_the_store_only() -> None:
+    for file in SOURCE.rglob("*.py"):
+        if "store" not in file.relative_to(SOURCE).parts:
+            text = file.read_text("utf-8")
+            assert "from sqlalchemy import" not in text, file
+            assert ".execute(" not in text, file

@@ -11,9 +11,10 @@ SOURCE = Path(__file__).parent.parent / "src" / "nightlatch"
 ALLOWED = {
     "model": set(),  # values and errors: standard library only
     "clock": set(),
+    "version": set(),
     "settings": {"model"},
     "log": {"settings"},
-    "store": {"model"},  # SQL lives here only, and knows no HTTP
+    "store": {"model", "version"},  # SQL lives here only, and knows no HTTP
     "guard": {"model"},
     "hot": {"model", "clock", "store"},
     "fresh": {"model", "store"},
@@ -21,8 +22,8 @@ ALLOWED = {
     "edge": {"model", "usecases", "hot"},  # knows no SQL
     "background": {"model", "store", "usecases"},
     "app": {"clock", "fresh", "guard", "hot", "settings", "store", "usecases"},
-    "server": {"app", "background", "edge", "log", "model", "settings", "store"},
-    "cli": {"app", "model", "server", "settings", "store", "usecases"},
+    "server": {"app", "background", "edge", "log", "model", "settings", "store", "version"},
+    "cli": {"app", "log", "model", "server", "settings", "store", "usecases", "version"},
     "__main__": {"cli"},
     "__init__": set(),
 }

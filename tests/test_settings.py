@@ -59,7 +59,7 @@ def test_a_file_that_is_wrong_stops_the_start(content: str, tmp_path: Path) -> N
 
 
 def test_a_file_that_is_missing_is_named(tmp_path: Path) -> None:
-    with pytest.raises(CannotStart, match="missing.toml"):
+    with pytest.raises(CannotStart, match=r"missing\.toml"):
         load_settings({}, tmp_path / "missing.toml", {})
 
 

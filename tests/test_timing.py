@@ -46,8 +46,8 @@ def test_time_does_not_tell_why_a_login_failed(
         people = kinds(accounts)
         # The accounts were made with other parameters: their hashes must be this server's, or they
         # would be told apart by them until the next login.
-        for person in {person.username for person in people.values()}:
-            _rehash(accounts, person)
+        for username in {person.username for person in people.values()}:
+            _rehash(accounts, username)
         times: dict[str, list[float]] = {kind: [] for kind in people}
         bodies: set[bytes] = set()
         for _ in range(ROUNDS):

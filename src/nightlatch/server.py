@@ -23,7 +23,8 @@ from nightlatch.edge.asgi import build_application
 from nightlatch.log import configure_logging
 from nightlatch.model.errors import CannotStart
 from nightlatch.settings import Settings
-from nightlatch.store.schema import check_schema, is_empty, migrate, server_version
+from nightlatch.store.schema import check_schema, is_empty, migrate
+from nightlatch.version import server_version
 
 HEADER_BYTES_MAX: Final = 16 * 1024
 CONNECTIONS_MAX: Final = 16_384

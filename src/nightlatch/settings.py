@@ -91,6 +91,7 @@ class Settings(BaseModel):
         url = value.get_secret_value()
         try:
             parts = urlsplit(url)
+            _ = parts.port  # raises when a password holds a slash that is not escaped
         except ValueError:
             parts = urlsplit("")
         if parts.scheme in ("postgresql", "postgres"):
@@ -99,7 +100,10 @@ class Settings(BaseModel):
             if parts.query or parts.fragment or "?" in url or "#" in url:
                 raise ValueError("an sqlite URL takes no parameters: sqlite:///FILE")
             return value
-        raise ValueError("expected sqlite:///FILE or postgresql://USER:PASSWORD@HOST/DATABASE")
+        raise ValueError(
+            "expected sqlite:///FILE or postgresql://USER:PASSWORD@HOST/DATABASE, "
+            "with characters such as / and @ in the password percent-encoded"
+        )
 
     @model_validator(mode="after")
     def _tls_pair(self) -> Self:

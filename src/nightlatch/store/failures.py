@@ -8,7 +8,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from nightlatch.model.errors import StoreUnavailable
 
-_LATER = "The database cannot be reached at the moment. Try again."
+_LATER = "The database did not do what it was asked. Try again later."
 
 
 @contextmanager

@@ -1,6 +1,5 @@
 """The schema's version: brings a database up to date, and tells whether this server may use it."""
 
-from importlib.metadata import version as distribution_version
 from pathlib import Path
 
 from alembic import command
@@ -13,6 +12,7 @@ from nightlatch.model.errors import CannotStart
 from nightlatch.store import tables
 from nightlatch.store.engine import Engines
 from nightlatch.store.failures import translated
+from nightlatch.version import server_version
 
 _ADVISORY_LOCK = 0x6E6C6174
 """Held while migrating, so that two `nightlatch migrate` on one PostgreSQL take turns."""
@@ -67,11 +67,6 @@ async def is_empty(engines: Engines) -> bool:
     with translated():
         async with engines.reading.connect() as connection:
             return await connection.run_sync(lambda inner: _revision(inner) is None)
-
-
-def server_version() -> str:
-    """The version of this distribution, for example 0.1.0."""
-    return distribution_version("nightlatch")
 
 
 def _refuse_newer(connection: Connection, found: str | None) -> None:

@@ -102,13 +102,22 @@ TOO_SLOW: Final = response(Detail, "The body did not arrive in time.")
 TOKEN_SECURITY: Final[list[dict[str, list[str]]]] = [{"token": []}]
 TOKEN_OR_BASIC_SECURITY: Final[list[dict[str, list[str]]]] = [{"token": []}, {"basic": []}]
 
+# Without a schema: what is unusable counts as not given, and is never refused.
 PAGE_PARAMETERS: Final[list[dict[str, Any]]] = [
     {
         "name": "limit",
         "in": "query",
-        "schema": {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100},
+        "description": "How many to show: 1 to 1000, 100 if not given.",
+        "schema": {},
+        "example": 100,
     },
-    {"name": "offset", "in": "query", "schema": {"type": "integer", "minimum": 0, "default": 0}},
+    {
+        "name": "offset",
+        "in": "query",
+        "description": "How many to pass over: 0 if not given.",
+        "schema": {},
+        "example": 0,
+    },
 ]
 ORGANIZATION_PARAMETER: Final[dict[str, Any]] = {
     "name": "organization_id",

@@ -51,6 +51,11 @@ def unauthenticated(sentence: str) -> Answer:
     return detail(401, sentence, CHALLENGE)
 
 
+def internal_error() -> Response:
+    """500, in the shape of all other answers: a bug of ours, of which the log has the traceback."""
+    return JSONResponse({"detail": "Internal server error."}, 500)
+
+
 async def answer(_: Request, raised: Exception) -> Response:
     """The response to whatever a handler raised on purpose."""
     match raised:

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
-from nightlatch.edge.answers import Answer, answer, detail, not_found
+from nightlatch.edge.answers import Answer, answer, detail, internal_error, not_found
 from nightlatch.edge.body_limits import BodyLimits
 from nightlatch.edge.docs import add_docs
 from nightlatch.edge.health import live_resource, ready_resource
@@ -54,6 +54,7 @@ def build_application(
             Answer: answer,
             NightlatchError: answer,
             HTTPException: _framework_answer,
+            Exception: _unexpected,
         },
     )
     for resource in _RESOURCES:
@@ -70,6 +71,10 @@ def build_application(
             max_age=600,
         )
     return RequestLog(inner)
+
+
+async def _unexpected(_: Request, raised: Exception) -> Response:
+    return internal_error()
 
 
 async def _framework_answer(request: Request, raised: Any) -> Response:

@@ -27,6 +27,11 @@ def too_slow(seconds: float) -> Answer:
     return detail(408, f"Request body did not arrive within {seconds:g} seconds.", {"Connection": "close"})
 
 
+def broken() -> Answer:
+    """400: the body ended before its end, or its chunks are malformed."""
+    return detail(400, "Request body could not be read to its end.", {"Connection": "close"})
+
+
 class BodyLimits:
     """Raises 413 and 408 from `receive`, and drops what is left of a body before an answer starts."""
 
@@ -62,7 +67,10 @@ class _Body:
             async with asyncio.timeout_at(self._deadline):
                 message = await self._next()
         except TimeoutError:
+            self._ended = True  # who stalls is not waited for a second time
             raise too_slow(self._seconds_max) from None
+        if message["type"] == "http.disconnect":
+            raise broken()
         if self._bytes > BODY_BYTES_MAX:
             raise too_large()
         return message

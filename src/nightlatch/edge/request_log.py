@@ -4,8 +4,9 @@ import secrets
 
 import structlog
 from starlette.datastructures import MutableHeaders
-from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from nightlatch.edge.answers import internal_error
 
 _log = structlog.get_logger("nightlatch")
 
@@ -22,16 +23,18 @@ class RequestLog:
             await self._app(scope, receive, send)
             return
         request_id = secrets.token_hex(8)
-        started = False
+        started = ended = False
 
         async def send_with_headers(message: Message) -> None:
-            nonlocal started
+            nonlocal started, ended
             if message["type"] == "http.response.start":
                 started = True
                 headers = MutableHeaders(scope=message)
                 headers["X-Request-Id"] = request_id
                 headers["X-Content-Type-Options"] = "nosniff"
                 headers.setdefault("Cache-Control", "no-store")
+            elif message["type"] == "http.response.body":
+                ended = not message.get("more_body", False)
             await send(message)
 
         client = scope.get("client")
@@ -42,7 +45,7 @@ class RequestLog:
                 await self._app(scope, receive, send_with_headers)
             except Exception:
                 _log.exception("request_failed", method=scope["method"])
-                if started:
-                    raise
-                response = JSONResponse({"detail": "Internal server error."}, 500)
-                await response(scope, receive, send_with_headers)
+                if not started:
+                    await internal_error()(scope, receive, send_with_headers)
+                elif not ended:
+                    raise  # what was begun cannot be mended: the server cuts the connection

@@ -70,7 +70,8 @@ def test_what_was_acknowledged_holds_when_connections_are_cut(
         while not finished.wait(random.uniform(0.02, 0.1)):
             rows = accounts.sql(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-                "WHERE pid <> pg_backend_pid() AND application_name = 'nightlatch' AND state <> 'idle' LIMIT 2"
+                "WHERE application_name = 'nightlatch' AND state <> 'idle' AND pid <> pg_backend_pid() "
+                "LIMIT 2"
             )
             cuts += len(rows)
 

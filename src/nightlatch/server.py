@@ -17,13 +17,9 @@ from granian.constants import HTTPModes, Interfaces, Loops, SSLProtocols
 from granian.errors import ConfigurationError
 from granian.http import HTTP1Settings
 
-from nightlatch.app import built_services, opened_engines
-from nightlatch.background import running_background
-from nightlatch.edge.asgi import build_application
 from nightlatch.log import configure_logging
 from nightlatch.model.errors import CannotStart
 from nightlatch.settings import Settings
-from nightlatch.store.schema import check_schema, is_empty, migrate
 from nightlatch.version import server_version
 
 HEADER_BYTES_MAX: Final = 16 * 1024
@@ -77,6 +73,11 @@ def serve(settings: Settings) -> int:
 
 
 async def _prepare(settings: Settings) -> None:
+    # Imported here, as in `_built`: the main process needs no API, and a worker no migrations. Each
+    # import costs the start a few tenths of a second.
+    from nightlatch.app import opened_engines
+    from nightlatch.store.schema import check_schema, is_empty, migrate
+
     async with opened_engines(settings) as engines:
         if engines.sqlite_file is not None and await is_empty(engines):
             await migrate(engines)
@@ -115,6 +116,10 @@ class _Worker:
 
 @asynccontextmanager
 async def _built(settings: Settings) -> AsyncIterator[Any]:
+    from nightlatch.app import built_services, opened_engines
+    from nightlatch.background import running_background
+    from nightlatch.edge.asgi import build_application
+
     _end_with_parent()
     async with (
         opened_engines(settings) as engines,

@@ -51,7 +51,7 @@ def _measure(database_url: str, folder: Path) -> dict[str, Any]:
     people = [accounts.add_person() for _ in range(ORGANIZATIONS)]
     token = accounts.log_in(accounts.add_person())
     bare, bare_port = _bare_server(folder)
-    serving = Serving(database_url, folder / "log", log_level="warning", **OWASP_HASH).wait_ready()
+    serving = Serving(database_url, folder / "log", **OWASP_HASH).wait_ready()
     try:
         base = f"http://127.0.0.1:{serving.port}"
         header = [f"Authorization: Token {token}"]

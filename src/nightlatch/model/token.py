@@ -78,7 +78,7 @@ class PlainToken:
 
 def generate_token() -> PlainToken:
     """A new token; its id and secret come from the system's random source."""
-    token_id = "".join(secrets.choice(_ALPHABET) for _ in range(ID_CHARACTERS))
+    token_id = _base62(secrets.randbelow(62**ID_CHARACTERS), ID_CHARACTERS)
     secret = _base62(secrets.randbits(SECRET_BITS), SECRET_CHARACTERS)
     body = f"{PREFIX}{token_id}_{secret}"
     return PlainToken(body + _checksum(body.encode("ascii")))

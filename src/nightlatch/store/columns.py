@@ -59,6 +59,13 @@ class database_now(FunctionElement[datetime]):  # noqa: N801 - reads as the SQL 
     inherit_cache = True
 
 
+class database_now_plus(FunctionElement[datetime]):  # noqa: N801
+    """The database's clock and so many seconds; null seconds give null."""
+
+    type = Instant()
+    inherit_cache = True
+
+
 @compiles(database_now, "sqlite")
 def _sqlite_now(element: database_now, compiler: Any, **options: Any) -> str:
     return SQLITE_NOW
@@ -67,6 +74,17 @@ def _sqlite_now(element: database_now, compiler: Any, **options: Any) -> str:
 @compiles(database_now, "postgresql")
 def _postgresql_now(element: database_now, compiler: Any, **options: Any) -> str:
     return POSTGRESQL_NOW
+
+
+@compiles(database_now_plus, "sqlite")
+def _sqlite_now_plus(element: database_now_plus, compiler: Any, **options: Any) -> str:
+    return f"({SQLITE_NOW} + {compiler.process(element.clauses, **options)} * 1000000)"
+
+
+@compiles(database_now_plus, "postgresql")
+def _postgresql_now_plus(element: database_now_plus, compiler: Any, **options: Any) -> str:
+    seconds = compiler.process(element.clauses, **options)
+    return f"({POSTGRESQL_NOW} + make_interval(secs => {seconds}))"
 
 
 def row_offset(offset: int) -> int:

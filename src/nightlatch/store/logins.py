@@ -1,56 +1,51 @@
-"""The two queries around a password check: what to check against, and whether it still holds."""
+"""The two queries around a password check: what to check against, and the token if it still holds."""
 
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import and_, bindparam, func, or_, select
+from sqlalchemy import Integer, String, Text, and_, bindparam, func, insert, or_, select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from nightlatch.model.errors import TokenLimitReached
 from nightlatch.model.names import Email, OrganizationId, Role, UserId
-from nightlatch.store.columns import database_now
+from nightlatch.model.token import PlainToken
+from nightlatch.store.columns import database_now, database_now_plus
+from nightlatch.store.failures import violated_constraint
 from nightlatch.store.tables import membership, organization, token, user
 
 
 @dataclass(frozen=True, slots=True)
 class LoginCandidate:
-    """Whom a username and an organization id name, with what their password is checked against."""
+    """Whom a username and an organization id name, and what was true of them at that moment.
 
+    `time_to_live` in seconds is the most that a token may have, None for no end.
+    """
+
+    organization_id: OrganizationId
     user_id: UserId
     email: Email
     role: Role
     password_hash: str
     password_version: int
     active: bool
+    token_limit: int
+    live_tokens: int
+    time_to_live: int | None
 
 
 @dataclass(frozen=True, slots=True)
-class LockedLogin:
-    """The organization's rules, read under the locks under which a token may be inserted.
+class NewToken:
+    """A token about to be stored; `time_to_live` in seconds, None for one without end."""
 
-    `now` is the database's clock, `time_to_live` in seconds.
-    """
-
-    now: datetime
-    live_tokens: int
-    token_limit: int
+    token: PlainToken
+    name: str
+    user_agent: str
     time_to_live: int | None
 
 
 _PATH = organization.join(membership, membership.c.organization_id == organization.c.id).join(
     user, user.c.id == membership.c.user_id
-)
-
-_CANDIDATE = (
-    select(
-        user.c.id,
-        user.c.email,
-        membership.c.role,
-        user.c.password_hash,
-        user.c.password_version,
-        and_(user.c.disabled.is_(None), organization.c.closed.is_(None)).label("active"),
-    )
-    .select_from(_PATH)
-    .where(user.c.email == bindparam("email"), organization.c.id == bindparam("organization_id"))
 )
 
 _LIVE_TOKENS = (
@@ -63,25 +58,49 @@ _LIVE_TOKENS = (
     .scalar_subquery()
 )
 
-# Locks organization, membership, user: the order of every use case. On PostgreSQL the count may
-# miss tokens that committed while the locks were waited for; it only spares a futile insert, the
-# database's own trigger decides.
-_LOCK = (
+_CANDIDATE = (
     select(
-        database_now().label("now"),
+        user.c.id,
+        user.c.email,
+        membership.c.role,
+        user.c.password_hash,
+        user.c.password_version,
+        and_(user.c.disabled.is_(None), organization.c.closed.is_(None)).label("active"),
         organization.c.token_limit,
         organization.c.time_to_live,
         _LIVE_TOKENS.label("live_tokens"),
     )
     .select_from(_PATH)
-    .where(
-        organization.c.id == bindparam("organization_id"),
-        organization.c.closed.is_(None),
-        user.c.id == bindparam("user_id"),
-        user.c.disabled.is_(None),
-        user.c.password_version == bindparam("password_version"),
+    .where(user.c.email == bindparam("email"), organization.c.id == bindparam("organization_id"))
+)
+
+# Locks organization, membership, user, in the order of every use case, and inserts only if they are
+# still as they were when the password was checked. The database's trigger decides on the limit.
+_INSERT = (
+    insert(token)
+    .from_select(
+        ["id", "digest", "organization_id", "user_id", "name", "user_agent", "created", "expiry"],
+        select(
+            bindparam("new_id", type_=String),
+            bindparam("new_digest", type_=token.c.digest.type),
+            membership.c.organization_id,
+            membership.c.user_id,
+            bindparam("new_name", type_=String),
+            bindparam("new_user_agent", type_=Text),
+            database_now(),
+            database_now_plus(bindparam("new_time_to_live", type_=Integer)),
+        )
+        .select_from(_PATH)
+        .where(
+            organization.c.id == bindparam("of_organization"),
+            organization.c.closed.is_(None),
+            user.c.id == bindparam("of_user"),
+            user.c.disabled.is_(None),
+            user.c.password_version == bindparam("checked_version"),
+        )
+        .with_for_update(of=[organization, membership, user]),
     )
-    .with_for_update(of=[organization, membership, user])
+    .returning(token.c.expiry)
 )
 
 
@@ -94,23 +113,47 @@ async def find_candidate(
     if row is None:
         return None
     return LoginCandidate(
-        UserId(row.id),
-        Email(row.email),
-        Role(row.role),
-        row.password_hash,
-        row.password_version,
-        bool(row.active),
+        organization_id=organization_id,
+        user_id=UserId(row.id),
+        email=Email(row.email),
+        role=Role(row.role),
+        password_hash=row.password_hash,
+        password_version=row.password_version,
+        active=bool(row.active),
+        token_limit=row.token_limit,
+        live_tokens=row.live_tokens,
+        time_to_live=row.time_to_live,
     )
 
 
-async def lock_login(
-    connection: AsyncConnection, candidate: LoginCandidate, organization_id: OrganizationId
-) -> LockedLogin | None:
-    """Lock what the login depends on; None if it changed since the candidate was read (H10)."""
+@dataclass(frozen=True, slots=True)
+class StoredToken:
+    """A token that was stored, and when it expires (None: never)."""
+
+    expiry: datetime | None
+
+
+async def insert_token(
+    connection: AsyncConnection, candidate: LoginCandidate, new: NewToken
+) -> StoredToken | None:
+    """Store the token; None if the candidate was shut out since their password was checked (H10).
+
+    Raises TokenLimitReached when the database refuses one more.
+    """
     parameters = {
-        "organization_id": organization_id,
-        "user_id": candidate.user_id,
-        "password_version": candidate.password_version,
+        "new_id": new.token.id,
+        "new_digest": new.token.digest.value,
+        "new_name": new.name,
+        "new_user_agent": new.user_agent,
+        "new_time_to_live": new.time_to_live,
+        "of_organization": candidate.organization_id,
+        "of_user": candidate.user_id,
+        "checked_version": candidate.password_version,
     }
-    row = (await connection.execute(_LOCK, parameters)).one_or_none()
-    return None if row is None else LockedLogin(row.now, row.live_tokens, row.token_limit, row.time_to_live)
+    try:
+        row = (await connection.execute(_INSERT, parameters)).one_or_none()
+    except IntegrityError as error:
+        if violated_constraint(error) in ("token_within_limit", "token_limit_reached"):
+            raise TokenLimitReached(candidate.organization_id) from None
+        raise
+    return None if row is None else StoredToken(row.expiry)

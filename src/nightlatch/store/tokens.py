@@ -1,20 +1,15 @@
 """Queries on tokens. A token is live while it has not expired and its owner may use it."""
 
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, delete, func, insert, or_, select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import ColumnElement, bindparam, delete, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from nightlatch.model.errors import TokenLimitReached
 from nightlatch.model.names import Email, OrganizationId, Role, TokenId, UserId
 from nightlatch.model.records import EndedToken, Page, TokenRecord
 from nightlatch.model.standing import Identity, Standing
-from nightlatch.model.token import PlainToken, TokenDigest
-from nightlatch.store.columns import Instant, database_now, row_offset
-from nightlatch.store.failures import violated_constraint
+from nightlatch.model.token import TokenDigest
+from nightlatch.store.columns import database_now, row_offset
 from nightlatch.store.tables import membership, organization, token, token_use, user
 
 _USABLE = (
@@ -54,51 +49,6 @@ async def find_standing(connection: AsyncConnection, digest: TokenDigest) -> Sta
         Identity(OrganizationId(row.organization_id), UserId(row.user_id), Email(row.email), Role(row.role)),
         row.expiry,
     )
-
-
-@dataclass(frozen=True, slots=True)
-class NewToken:
-    """A token about to be stored; `expiry` None for one without end."""
-
-    token: PlainToken
-    organization_id: OrganizationId
-    user_id: UserId
-    name: str
-    user_agent: str
-    created: datetime
-    expiry: datetime | None
-
-
-_INSERT = insert(token).values(
-    id=bindparam("token_id"),
-    digest=bindparam("token_digest"),
-    organization_id=bindparam("organization"),
-    user_id=bindparam("owner"),
-    name=bindparam("label"),
-    user_agent=bindparam("agent"),
-    created=bindparam("created_at", type_=Instant),
-    expiry=bindparam("expires_at", type_=Instant),
-)
-
-
-async def insert_token(connection: AsyncConnection, new: NewToken) -> None:
-    """Store the token; raises TokenLimitReached when the database refuses one more."""
-    parameters = {
-        "token_id": new.token.id,
-        "token_digest": new.token.digest.value,
-        "organization": new.organization_id,
-        "owner": new.user_id,
-        "label": new.name,
-        "agent": new.user_agent,
-        "created_at": new.created,
-        "expires_at": new.expiry,
-    }
-    try:
-        await connection.execute(_INSERT, parameters)
-    except IntegrityError as error:
-        if violated_constraint(error) in ("token_within_limit", "token_limit_reached"):
-            raise TokenLimitReached(new.organization_id) from None
-        raise
 
 
 def _chosen(organization_id: OrganizationId, user_id: UserId | None) -> list[ColumnElement[bool]]:

@@ -54,6 +54,4 @@ async def _find(services: Services, credentials: Credentials) -> LoginCandidate 
 async def identify(services: Services, credentials: Credentials) -> Identity:
     """The identity behind the credentials; raises as `check_password` does."""
     candidate = await check_password(services, credentials)
-    return Identity(
-        OrganizationId(credentials.organization_id), candidate.user_id, candidate.email, candidate.role
-    )
+    return Identity(candidate.organization_id, candidate.user_id, candidate.email, candidate.role)

@@ -1,14 +1,11 @@
 """Log in: a password for a token."""
 
 from dataclasses import dataclass
-from datetime import timedelta
 
 from nightlatch.model.errors import CredentialsRejected, InvalidValue, TokenLimitReached
-from nightlatch.model.names import OrganizationId
 from nightlatch.model.records import TIME_TO_LIVE_SECONDS_MAX, IssuedToken
 from nightlatch.model.token import generate_token
-from nightlatch.store.logins import LoginCandidate, lock_login
-from nightlatch.store.tokens import NewToken, insert_token
+from nightlatch.store.logins import LoginCandidate, NewToken, insert_token
 from nightlatch.store.users import store_rehash
 from nightlatch.usecases.check_password import Credentials, check_password
 from nightlatch.usecases.services import Services
@@ -31,34 +28,24 @@ async def log_in(services: Services, login: Login) -> IssuedToken:
     StoreUnavailable; after the last, the token may exist, but nobody has it.
     """
     candidate = await check_password(services, login.credentials)
+    new = NewToken(
+        generate_token(),
+        login.name,
+        login.user_agent,
+        _time_to_live(login.time_to_live, candidate.time_to_live),
+    )
+    if candidate.live_tokens >= candidate.token_limit:
+        # Full when it was looked at: the insert, which alone decides, need not be tried.
+        raise TokenLimitReached(candidate.organization_id)
     new_hash = await _rehash(services, login.credentials, candidate)
-    organization_id = OrganizationId(login.credentials.organization_id)
     async with services.store.write() as connection:
-        locked = await lock_login(connection, candidate, organization_id)
-        if locked is None:
+        stored = await insert_token(connection, candidate, new)
+        if stored is None:
             # Disabled, removed, closed or given another password while the hash was computed.
             raise CredentialsRejected("changed during login")
-        seconds = _time_to_live(login.time_to_live, locked.time_to_live)
-        if locked.live_tokens >= locked.token_limit:
-            raise TokenLimitReached(organization_id)
-        issued = IssuedToken(
-            generate_token(), None if seconds is None else locked.now + timedelta(seconds=seconds)
-        )
-        await insert_token(
-            connection,
-            NewToken(
-                issued.token,
-                organization_id,
-                candidate.user_id,
-                login.name,
-                login.user_agent,
-                locked.now,
-                issued.expiry,
-            ),
-        )
         if new_hash is not None:
             await store_rehash(connection, candidate.user_id, new_hash)
-    return issued
+    return IssuedToken(new.token, stored.expiry)
 
 
 async def _rehash(services: Services, credentials: Credentials, candidate: LoginCandidate) -> str | None:

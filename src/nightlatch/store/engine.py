@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import asyncpg
-from sqlalchemy import event
+from sqlalchemy import Connection, event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from nightlatch.model.errors import CannotStart
@@ -100,10 +100,15 @@ def _open_sqlite(path: Path) -> Engines:
 
     writing = engine(1, in_thread=True)
     # The lock is taken at once: a transaction that read first could not be upgraded under load.
-    event.listen(
-        writing.sync_engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE")
-    )
+    event.listen(writing.sync_engine, "begin", _begin_immediate)
     return Engines(engine(SQLITE_READERS_MAX, in_thread=False), writing, path)
+
+
+def _begin_immediate(connection: Connection) -> None:
+    adapted = connection.connection.dbapi_connection
+    if adapted is None:
+        raise RuntimeError("a transaction begins on a connection that is closed")
+    adapted.run_async(lambda driver: driver.begin())
 
 
 def _create_private(path: Path) -> None:

@@ -1,7 +1,7 @@
 """SQLite connections for SQLAlchemy's asyncio engine, with as few changes of thread as possible.
 
 aiosqlite makes four trips to its thread for each statement, which costs more than the statement.
-Here only what waits goes to a thread: BEGIN for its turn to write, COMMIT for the disk. Everything
+Here only what waits goes to a thread: BEGIN where somebody else writes, COMMIT for the disk. Everything
 else takes some microseconds and is done at once: in a transaction the lock is held already, and
 with a write-ahead log a reader waits for nobody.
 """
@@ -23,6 +23,7 @@ class SqliteConnection:
         self._connection = sqlite3.connect(
             file, timeout=busy_seconds, isolation_level=None, check_same_thread=False
         )
+        self._busy_milliseconds = int(busy_seconds * 1000)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite") if in_thread else None
 
     async def run(self, work: Callable[[], _Result]) -> _Result:
@@ -30,6 +31,18 @@ class SqliteConnection:
         if self._thread is None or self._connection.in_transaction:
             return work()
         return await self._wait(work)
+
+    async def begin(self) -> None:
+        """BEGIN IMMEDIATE: at once if nobody writes, else when its turn has come."""
+        self._connection.execute("PRAGMA busy_timeout = 0")
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            pass  # somebody writes, or what is wrong will be said again below
+        finally:
+            self._connection.execute(f"PRAGMA busy_timeout = {self._busy_milliseconds}")
+        if not self._connection.in_transaction:
+            await self._wait(lambda: self._connection.execute("BEGIN IMMEDIATE"))
 
     async def _wait(self, work: Callable[[], _Result]) -> _Result:
         # One after another, also when a task that waits here is cancelled.

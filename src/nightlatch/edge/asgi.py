@@ -3,22 +3,24 @@
 from typing import Any, Final
 
 from fastapi import FastAPI
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
 from nightlatch.edge.answers import Answer, answer, detail, internal_error, not_found
 from nightlatch.edge.body_limits import BodyLimits
-from nightlatch.edge.docs import add_docs
+from nightlatch.edge.docs import docs_routes
 from nightlatch.edge.health import live_resource, ready_resource
 from nightlatch.edge.login import login_resource
 from nightlatch.edge.logout import logout_resource, logoutall_resource
 from nightlatch.edge.organizations import organizations_resource
 from nightlatch.edge.request_log import RequestLog
 from nightlatch.edge.request_shape import RequestShape
-from nightlatch.edge.resource import add_resource
+from nightlatch.edge.resource import describe, route
 from nightlatch.edge.tokens import token_list_resource, token_resource
 from nightlatch.model.errors import NightlatchError
 from nightlatch.usecases.services import Services
@@ -44,12 +46,14 @@ def build_application(
     body_seconds_max: float,
 ) -> ASGIApp:
     """The application for one process, on services that outlive it."""
-    app = FastAPI(
-        title="Nightlatch",
-        version=version,
-        docs_url=None,
-        redoc_url=None,
-        redirect_slashes=False,
+    document = FastAPI(title="Nightlatch", version=version)
+    routes: list[BaseRoute] = []
+    for make_resource in _RESOURCES:
+        resource = make_resource(services)
+        describe(document, resource)
+        routes.append(route(services, resource))
+    app = Starlette(
+        routes=[*routes, *docs_routes(document, version)],
         exception_handlers={
             Answer: answer,
             NightlatchError: answer,
@@ -57,9 +61,7 @@ def build_application(
             Exception: _unexpected,
         },
     )
-    for resource in _RESOURCES:
-        add_resource(app, services, resource(services))
-    add_docs(app, version)
+    app.router.redirect_slashes = False
     inner: ASGIApp = BodyLimits(RequestShape(app), body_seconds_max)
     if cors_origins:
         inner = CORSMiddleware(

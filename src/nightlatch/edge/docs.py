@@ -7,7 +7,8 @@ import fastapi_standalone_docs
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 _SWAGGER: Final = Path(fastapi_standalone_docs.__file__).parent / "static" / "swagger"
@@ -42,8 +43,12 @@ _START: Final = """window.ui = SwaggerUIBundle({
 """
 
 
-def add_docs(app: FastAPI, version: str) -> None:
-    """Serve the page and describe the API in app.openapi()."""
+def docs_routes(document: FastAPI, version: str) -> list[BaseRoute]:
+    """The page, its assets, and the OpenAPI document of what has been described in `document`."""
+    described = _describe(document, version)
+
+    async def openapi(_: Request) -> Response:
+        return JSONResponse(described)
 
     async def page(_: Request) -> Response:
         return HTMLResponse(_PAGE, headers={"Content-Security-Policy": _POLICY})
@@ -51,20 +56,15 @@ def add_docs(app: FastAPI, version: str) -> None:
     async def start(_: Request) -> Response:
         return Response(_START, media_type="text/javascript")
 
-    app.add_route("/docs", page, include_in_schema=False)
-    app.add_route("/docs/start.js", start, include_in_schema=False)
-    app.mount("/docs/assets", StaticFiles(directory=_SWAGGER))
-
-    def openapi() -> dict[str, Any]:
-        if app.openapi_schema is None:
-            app.openapi_schema = _describe(app, version)
-        return app.openapi_schema
-
-    # FastAPI's documented way to extend its document.
-    app.openapi = openapi  # type: ignore[method-assign]
+    return [
+        Route("/openapi.json", openapi),
+        Route("/docs", page),
+        Route("/docs/start.js", start),
+        Mount("/docs/assets", StaticFiles(directory=_SWAGGER)),
+    ]
 
 
-def _describe(app: FastAPI, version: str) -> dict[str, Any]:
+def _describe(described: FastAPI, version: str) -> dict[str, Any]:
     document = get_openapi(
         title="Nightlatch",
         version=version,
@@ -74,7 +74,7 @@ def _describe(app: FastAPI, version: str) -> dict[str, Any]:
             "Log in once, send `Authorization: Token …` with each request, reuse the token until it expires, "
             "log out when done."
         ),
-        routes=app.routes,
+        routes=described.routes,
     )
     document["components"]["securitySchemes"] = {
         "token": {

@@ -46,10 +46,10 @@ class Resource:
         return ", ".join([*methods, "OPTIONS"])
 
 
-def add_resource(app: FastAPI, services: Services, resource: Resource) -> None:
-    """Route the resource's methods to their handlers, and all others to one that says what there is."""
+def describe(document: FastAPI, resource: Resource) -> None:
+    """Put the resource into the OpenAPI document, which is all that FastAPI is used for."""
     for method, operation in resource.operations.items():
-        app.add_api_route(
+        document.add_api_route(
             resource.path,
             operation.handler,
             methods=[method],
@@ -63,7 +63,14 @@ def add_resource(app: FastAPI, services: Services, resource: Resource) -> None:
             openapi_extra=dict(operation.documentation),
         )
 
-    async def other_method(request: Request) -> Response:
+
+def route(services: Services, resource: Resource) -> Route:
+    """The resource's route: its methods to their handlers, all others to one that says what there is."""
+
+    async def any_method(request: Request) -> Response:
+        operation = resource.operations.get(request.method)
+        if operation is not None:
+            return await operation.handler(request)
         headers = {"Allow": resource.allowed_methods()}
         if resource.identify is not None:
             try:
@@ -83,12 +90,12 @@ def add_resource(app: FastAPI, services: Services, resource: Resource) -> None:
             )
         raise detail(405, f'Method "{request.method}" not allowed.', headers)
 
-    app.router.routes.append(_AnyMethodRoute(resource.path, other_method, include_in_schema=False))
+    return _AnyMethodRoute(resource.path, any_method)
 
 
 class _AnyMethodRoute(Route):
-    """Starlette gives a plain function GET and HEAD only; this one takes what no operation took."""
+    """Starlette gives a plain function GET and HEAD only; this one takes every method."""
 
-    def __init__(self, path: str, endpoint: Handler, *, include_in_schema: bool) -> None:
-        super().__init__(path, endpoint, include_in_schema=include_in_schema)
+    def __init__(self, path: str, endpoint: Handler) -> None:
+        super().__init__(path, endpoint)
         self.methods = set()

@@ -1,5 +1,6 @@
 """What goes wrong in the database, told in the model's errors."""
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -26,6 +27,8 @@ def translated() -> Iterator[None]:
         raise StoreUnavailable(_LATER, "no free database connection in time") from error
     except DBAPIError as error:
         raise StoreUnavailable(_LATER, _cause(error)) from error
+    except sqlite3.Error as error:  # from a statement of ours, which SQLAlchemy did not run
+        raise StoreUnavailable(_LATER, f"{type(error).__name__}: {error}") from error
     except SQLAlchemyError as error:
         raise StoreUnavailable(_LATER, type(error).__name__) from error
     except (TimeoutError, OSError) as error:

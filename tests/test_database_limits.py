@@ -281,6 +281,9 @@ def test_change_numbers_have_no_gap_under_concurrent_deletions(accounts: Account
 
 REPLACEMENTS: dict[str, str] = {
     "token": "INSERT OR REPLACE INTO token SELECT * FROM token WHERE organization_id = '{organization}'",
+    "token by rowid": "REPLACE INTO token (rowid, id, digest, organization_id, user_id, created) "
+    "SELECT rowid, 'abcdefghijkl', x'00', organization_id, user_id, created FROM token "
+    "WHERE organization_id = '{organization}'",
     "membership": "REPLACE INTO membership SELECT * FROM membership WHERE organization_id = '{organization}'",
     "user": 'REPLACE INTO "user" SELECT * FROM "user" WHERE id = {user}',
     "organization": "REPLACE INTO organization SELECT * FROM organization WHERE id = '{organization}'",
@@ -313,6 +316,33 @@ def test_sqlite_takes_no_text_for_a_moment(accounts: Accounts, person: Person) -
     accounts.log_in(person)
     with pytest.raises(IntegrityError):
         accounts.sql("UPDATE token SET expiry = datetime('now')")
+
+
+def test_a_login_is_committed_durably_whatever_the_database_was_set_to(
+    accounts: Accounts, person: Person
+) -> None:
+    if accounts.engines.sqlite_file is not None:
+        return  # synchronous=FULL is read back on every connection
+    owner = user_id(accounts, person)
+
+    async def insert_and_show() -> str:
+        async with accounts.engines.writing.begin() as connection:
+            await connection.execute(text("SET LOCAL synchronous_commit = off"))
+            await connection.execute(
+                text(
+                    "INSERT INTO token (id, digest, organization_id, user_id, created) "
+                    "VALUES (:id, :digest, :organization, :user, now())"
+                ),
+                {
+                    "id": secrets.token_hex(6),
+                    "digest": secrets.token_bytes(32),
+                    "organization": person.organization_id,
+                    "user": owner,
+                },
+            )
+            return str((await connection.execute(text("SHOW synchronous_commit"))).scalar_one())
+
+    assert accounts.run(insert_and_show()) == "on"
 
 
 def test_a_token_needs_a_membership(accounts: Accounts, person: Person) -> None:

@@ -49,3 +49,6 @@ async def _attempt(work: Callable[[], Awaitable[object]]) -> None:
         await work()
     except StoreUnavailable as error:
         _log.warning("background_work_failed", reason=error.detail)
+    except Exception:
+        # Whatever it is: the next time may do better, and no time is no answer.
+        _log.exception("background_work_failed")

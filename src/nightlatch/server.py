@@ -2,9 +2,11 @@
 
 import asyncio
 import contextlib
+import ipaddress
 import multiprocessing
 import os
 import signal
+import socket
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -38,6 +40,7 @@ def serve(settings: Settings) -> int:
     certificate or the address forbid to start.
     """
     configure_logging(settings)
+    _check_address(settings)
     asyncio.run(_prepare(settings))
     # Workers are started afresh: nothing opened here is shared with them.
     multiprocessing.set_start_method("spawn", force=True)
@@ -70,6 +73,31 @@ def serve(settings: Settings) -> int:
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 1
     return 0
+
+
+def _check_address(settings: Settings) -> None:
+    """Raise CannotStart, before anything is opened, where the server would fail to listen."""
+    try:
+        address = ipaddress.ip_address(settings.host)
+    except ValueError:
+        raise CannotStart(
+            f"host (NIGHTLATCH_HOST): '{settings.host}' is not an IP address. "
+            "For example 127.0.0.1 for this machine only, 0.0.0.0 for all its addresses."
+        ) from None
+    for name in ("tls_certificate", "tls_key"):
+        file = getattr(settings, name)
+        if file is not None and not os.access(file, os.R_OK):
+            raise CannotStart(f"{name} (NIGHTLATCH_{name.upper()}): {file} cannot be read.")
+    family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.host, settings.port))
+        except OSError as error:
+            raise CannotStart(
+                f"host, port (NIGHTLATCH_HOST, NIGHTLATCH_PORT): cannot listen on "
+                f"{settings.host}:{settings.port}: {error.strerror}."
+            ) from None
 
 
 async def _prepare(settings: Settings) -> None:

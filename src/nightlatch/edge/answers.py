@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
+import structlog
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
@@ -14,6 +15,8 @@ from nightlatch.model.errors import (
     TokenRejected,
     Unavailable,
 )
+
+_log = structlog.get_logger("nightlatch")
 
 CHALLENGE: Final = {"WWW-Authenticate": "Token"}
 
@@ -66,12 +69,14 @@ async def answer(_: Request, raised: Exception) -> Response:
         case InvalidValue():
             chosen = Answer(400, {raised.field: [raised.public]})
         case TokenRejected():
+            _log.info("token_refused", reason=raised.detail)
             chosen = unauthenticated(raised.public)
         case TokenLimitReached():
             chosen = Answer(403, {"error": raised.public, "detail": TOKEN_LIMIT_DETAIL, "code": raised.code})
         case NotFound():
             chosen = not_found()
         case Unavailable():
+            _log.warning("unavailable", code=raised.code, reason=raised.detail)
             chosen = detail(503, raised.public, {"Retry-After": str(raised.retry_after)})
         case _:
             raise raised

@@ -63,8 +63,9 @@ def _charset(options: Mapping[bytes, bytes]) -> str:
         codec = codecs.lookup(name)
     except (LookupError, ValueError):
         return "utf-8"
-    # Python's private mark of codecs that are no text encodings, such as hex and rot13.
-    if not getattr(codec, "_is_text_encoding", True) or codec.name == "undefined":
+    # Python's private mark of codecs that are no text encodings, such as hex and rot13. The two for
+    # host names take a time that grows with the square of the text.
+    if not getattr(codec, "_is_text_encoding", True) or codec.name in ("undefined", "idna", "punycode"):
         raise detail(400, f'Unsupported charset "{name}" in request Content-Type header.')
     return codec.name
 

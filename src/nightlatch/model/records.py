@@ -10,7 +10,7 @@ from nightlatch.model.token import PlainToken
 Item = TypeVar("Item")
 
 TOKEN_LIMIT_DEFAULT = 20
-TOKEN_LIMIT_MAX = 100_000
+TOKEN_LIMIT_MAX = 10_000
 TIME_TO_LIVE_SECONDS_DEFAULT = 30 * 24 * 3600
 TIME_TO_LIVE_SECONDS_MAX = 10 * 365 * 24 * 3600
 """Ten years: also the most that a login may ask for where the organization sets no limit."""

@@ -3,13 +3,14 @@
 SQLite up to 3.51.2 can lose committed pages when a checkpoint begins while another connection's
 commit resets the write-ahead log (sqlite.org/wal.html, "the WAL-reset bug"). So connections never
 checkpoint on their own (wal_autocheckpoint = 0); the one process that holds a lock on a file
-beside the database does, in FULL mode, which holds the writer's lock meanwhile. The lock goes to
+beside the database does, in TRUNCATE mode, which holds the writer's lock meanwhile. The lock goes to
 another process when its holder ends, however it ends.
 """
 
 import asyncio
 import fcntl
 import os
+import sqlite3
 from pathlib import Path
 
 import structlog
@@ -18,8 +19,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from nightlatch.store.engine import Engines
 
 INTERVAL_SECONDS = 2.0
+PAUSE_SECONDS = 30.0
+"""After a checkpoint that a reader of old pages kept from its end."""
+BUSY_MILLISECONDS = 250
+"""How long a checkpoint waits for readers; it holds the writer's lock meanwhile."""
 LOG_BYTES = 4 * 1024 * 1024
-"""The log is written back into the database when it is larger than this."""
+"""The log is written back, and emptied, when it is larger than this."""
 
 
 async def keep_checkpointing(engines: Engines, database: Path) -> None:
@@ -27,9 +32,10 @@ async def keep_checkpointing(engines: Engines, database: Path) -> None:
     lock = os.open(f"{database}-checkpointer", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     try:
         while True:
+            done = True
             if _is_checkpointer(lock) and _log_bytes(database) > LOG_BYTES:
-                await _checkpoint(engines)
-            await asyncio.sleep(INTERVAL_SECONDS)
+                done = await _checkpoint(engines)
+            await asyncio.sleep(INTERVAL_SECONDS if done else PAUSE_SECONDS)
     finally:
         os.close(lock)
 
@@ -49,13 +55,17 @@ def _log_bytes(database: Path) -> int:
         return 0
 
 
-async def _checkpoint(engines: Engines) -> None:
+async def _checkpoint(engines: Engines) -> bool:
+    """Whether all of the log was written back."""
+    # The connection that writes: a checkpoint waits for the disk, so it belongs in a thread, and
+    # cannot run inside a transaction, so that SQLAlchemy must not begin one.
     try:
-        # The connection that writes: a checkpoint waits for the disk, so it belongs in a thread, and
-        # cannot run inside a transaction, so that SQLAlchemy must not begin one.
         async with engines.writing.connect() as connection:
-            driver = await connection.get_raw_connection()
-            if driver.driver_connection is not None:
-                await driver.driver_connection.cursor().execute("PRAGMA wal_checkpoint(FULL)")
-    except SQLAlchemyError as error:
+            driver = (await connection.get_raw_connection()).driver_connection
+            if driver is None:
+                return False
+            busy, _, _ = await driver.checkpoint(BUSY_MILLISECONDS)
+    except (SQLAlchemyError, sqlite3.Error) as error:
         structlog.get_logger("nightlatch").warning("checkpoint_failed", reason=type(error).__name__)
+        return False
+    return not busy

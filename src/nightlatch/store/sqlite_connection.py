@@ -44,6 +44,21 @@ class SqliteConnection:
         if not self._connection.in_transaction:
             await self._wait(lambda: self._connection.execute("BEGIN IMMEDIATE"))
 
+    async def checkpoint(self, busy_milliseconds: int) -> tuple[int, int, int]:
+        """Write the log back and empty it: whether it was kept from its end, pages in it, pages done."""
+
+        def work() -> tuple[int, int, int]:
+            self._connection.execute(f"PRAGMA busy_timeout = {busy_milliseconds}")
+            try:
+                row: tuple[int, int, int] = self._connection.execute(
+                    "PRAGMA wal_checkpoint(TRUNCATE)"
+                ).fetchone()
+            finally:
+                self._connection.execute(f"PRAGMA busy_timeout = {self._busy_milliseconds}")
+            return row
+
+        return await self._wait(work)
+
     async def _wait(self, work: Callable[[], _Result]) -> _Result:
         # One after another, also when a task that waits here is cancelled.
         if self._thread is None:

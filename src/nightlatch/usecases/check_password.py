@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from nightlatch.guard.passwords import is_too_long
 from nightlatch.model.errors import CredentialsRejected
-from nightlatch.model.names import OrganizationId, normalize_email
+from nightlatch.model.names import EMAIL_CHARACTERS_MAX, OrganizationId, normalize_email
 from nightlatch.model.standing import Identity
 from nightlatch.store.logins import LoginCandidate, find_candidate
 from nightlatch.usecases.services import Services
@@ -43,6 +43,8 @@ async def check_password(services: Services, credentials: Credentials) -> LoginC
 async def _find(services: Services, credentials: Credentials) -> LoginCandidate | None:
     if "\x00" in credentials.username + credentials.organization_id:
         return None  # no database text holds it, and PostgreSQL would refuse the query
+    if len(credentials.username) > EMAIL_CHARACTERS_MAX:
+        return None  # nobody's, and normalizing a long text can take a second
     async with services.store.read() as connection:
         return await find_candidate(
             connection,

@@ -162,7 +162,7 @@ def _sqlite_fixed_keys(table: str, *keys: str) -> list[str]:
     return [
         f"""
         CREATE TRIGGER {table}_insert_never_replaces BEFORE INSERT ON "{table}"
-        WHEN EXISTS (SELECT 1 FROM "{table}" WHERE {existing})
+        WHEN EXISTS (SELECT 1 FROM "{table}" WHERE rowid = NEW.rowid OR {existing})
         BEGIN SELECT RAISE(ABORT, 'UNIQUE constraint failed: {table}'); END
         """,
         f"""
@@ -284,6 +284,10 @@ _POSTGRESQL = [
         allowed integer;
         live integer;
     BEGIN
+        -- A login that was acknowledged is durable, whatever the role or the database was set to.
+        IF current_setting('synchronous_commit') NOT IN ('on', 'remote_apply') THEN
+            PERFORM set_config('synchronous_commit', 'on', true);
+        END IF;
         UPDATE organization SET token_limit = token_limit
             WHERE id = NEW.organization_id RETURNING token_limit INTO allowed;
         IF NEW.expiry <= {POSTGRESQL_NOW} THEN

@@ -1,6 +1,8 @@
 """Engines: how each database is opened, and what every connection must be set to."""
 
 import os
+import sqlite3
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ BUSY_SECONDS = 10.0
 
 POSTGRESQL_CONNECTIONS_MAX = 10
 SQLITE_READERS_MAX = 4
+_SWITCH_TRIES = 500
 READ_BUSY_SECONDS = 1.0
 """Readers wait for nobody, except while a log left by a crash is recovered."""
 
@@ -124,11 +127,30 @@ def _create_private(path: Path) -> None:
         ) from None
 
 
+def _write_ahead(cursor: Any) -> str:
+    """Switch to a write-ahead log; the journal mode that is in force then.
+
+    A file that two processes create at once refuses one of them at once, without waiting its busy
+    time: the switch is tried again until the other has made it.
+    """
+    for _ in range(_SWITCH_TRIES):
+        try:
+            cursor.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error):
+                raise
+            time.sleep(0.01)
+        else:
+            break
+    else:
+        cursor.execute("PRAGMA journal_mode = WAL")
+    return str(cursor.fetchone()[0])
+
+
 def _set_up_sqlite(connection: Any, _: Any) -> None:
     cursor = connection.cursor()
     try:
-        cursor.execute("PRAGMA journal_mode = WAL")
-        mode = cursor.fetchone()[0]
+        mode = _write_ahead(cursor)
         cursor.execute("PRAGMA synchronous = FULL")
         cursor.execute("PRAGMA foreign_keys = ON")
         # Checkpoints are made by one process only, see store/checkpoint.py.

@@ -20,7 +20,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 
+from nightlatch.cli.main import application
+from nightlatch.model.names import Role
 from tests.accounts import Accounts, Person
 from tests.conftest import DATABASES, new_database
 
@@ -28,7 +31,7 @@ DOCUMENT = Path(__file__).parent.parent / "docs" / "command-line.md"
 PASSWORD = "pässword with  spaces "
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 MOMENTS = ("created", "closed", "disabled", "expiry", "last_used")
-CHEAP_HASH = {"NIGHTLATCH_PASSWORD_HASH_MEMORY_KIB": "64", "NIGHTLATCH_PASSWORD_HASH_TIME_COST": "1"}
+CHEAP_HASH = {"NIGHTLATCH_PASSWORD_HASH_MEMORY_KIB": "8", "NIGHTLATCH_PASSWORD_HASH_TIME_COST": "1"}
 
 
 PRELOADED = """
@@ -230,7 +233,7 @@ def keys(document: Any) -> Any:
 # A whole life
 
 
-@pytest.mark.parametrize("kind", [kind for kind in ("sqlite", "postgresql-18") if kind in DATABASES])
+@pytest.mark.parametrize("kind", DATABASES)
 def test_every_command_answers_with_the_documented_keys(
     kind: str, request: pytest.FixtureRequest, preloaded: socket.socket, tmp_path: Path
 ) -> None:
@@ -302,6 +305,34 @@ def test_every_command_answers_with_the_documented_keys(
                 assert MOMENT.fullmatch(moment), (name, moment)
 
 
+def test_every_command_is_documented_with_every_option_of_its_own() -> None:
+    page = DOCUMENT.read_text("utf-8")
+    sections = {
+        match[1]: match[2]
+        for match in re.finditer(
+            r"^### `nightlatch ([^`]+)`\n(.*?)(?=^##|\Z)", page, re.MULTILINE | re.DOTALL
+        )
+    }
+    options: dict[str, set[str]] = {}
+
+    def collect(name: str, command: Any) -> None:
+        if hasattr(command, "commands"):
+            for word, inner in command.commands.items():
+                collect(f"{name} {word}".strip(), inner)
+        else:
+            options[name] = {
+                option for parameter in command.params for option in parameter.opts if option.startswith("--")
+            }
+
+    collect("", typer.main.get_command(application))
+    assert sections.keys() == options.keys()
+    shared = set.intersection(*options.values())
+    assert shared == {"--config", "--database-url", "--json"}
+    for name, own in options.items():
+        missing = {option for option in own - shared if option not in sections[name]}
+        assert not missing, name
+
+
 # Exit codes and sentences
 
 
@@ -357,7 +388,60 @@ def test_the_last_owner_stays(cli: Cli) -> None:
     ):
         outcome = cli.run(*command, "--json")
         assert (outcome.code, outcome.document["error"]) == (1, "last_owner"), command
+        assert "Give it another owner first" in outcome.error
+        assert "nightlatch organization close acme" in outcome.error
     assert [member["role"] for member in cli.json("member", "list", "--organization", "acme")] == ["owner"]
+
+
+def test_an_owner_may_go_once_another_active_one_is_there(cli: Cli, accounts: Accounts) -> None:
+    first = accounts.add_person()
+    here = ("--organization", first.organization_id)
+    second = accounts.add_person_to(first.organization_id, Role.OWNER)
+    cli.json("user", "disable", second.username)
+    # A disabled owner cannot act, so that the first is still the last.
+    assert cli.run("member", "remove", first.username, *here).code == 1
+    cli.json("user", "enable", second.username)
+    assert cli.json("member", "update", first.username, *here, "--role", "member")["role"] == "member"
+    cli.json("member", "update", first.username, *here, "--role", "owner")
+    cli.json("member", "remove", second.username, *here)
+    cli.json("member", "add", second.username, *here, "--role", "owner")
+    assert cli.json("user", "disable", first.username)["disabled"] is not None
+
+
+def test_a_new_password_and_disabling_end_the_tokens_of_every_organization(
+    cli: Cli, accounts: Accounts
+) -> None:
+    person = accounts.add_person(Role.MEMBER)
+    other = accounts.add_person().organization_id
+    elsewhere = accounts.join(person, other)
+    # Of somebody else, and therefore to stay.
+    accounts.log_in(accounts.add_person_to(other))
+    for command in (["user", "set-password", "--password-stdin"], ["user", "disable"]):
+        tokens = [accounts.log_in(who) for who in (person, elsewhere)]
+        ended = cli.json(*command, person.username, stdin=person.password.encode())["ended_tokens"]
+        assert sorted(ended) == sorted(token[4:16] for token in tokens), command
+        assert accounts.live_tokens(person.organization_id) == 0
+        assert accounts.live_tokens(other) == 1
+
+
+@pytest.mark.parametrize(
+    "written, seconds",
+    [("30d", 2592000), ("12h", 43200), ("90m", 5400), ("45s", 45), ("3600", 3600), ("never", None)],
+)
+def test_a_time_to_live_is_read_in_every_unit(cli: Cli, written: str, seconds: int | None) -> None:
+    added = cli.json("organization", "add", "Times", "--time-to-live", written)
+    assert added["time_to_live"] == seconds
+    cli.json("organization", "update", added["id"], "--time-to-live", "1d")
+    updated = cli.json("organization", "update", added["id"], "--time-to-live", written)
+    assert updated["time_to_live"] == seconds
+
+
+def test_what_is_no_time_to_live_is_refused_and_changes_nothing(cli: Cli) -> None:
+    before = cli.json("organization", "show", "acme")
+    for written in ("garbage", "", "-1", "0", "1.5h", "30D", "never ", "\u0663d", "999999999999d"):
+        outcome = cli.run("organization", "update", "acme", f"--time-to-live={written}", "--json")
+        assert (outcome.code, outcome.document["error"]) == (2, "invalid_value"), written
+    assert cli.json("organization", "show", "acme") == before
 
 
 def test_an_argument_that_is_not_utf_8_is_refused(cli: Cli) -> None:
@@ -372,6 +456,58 @@ def test_an_unknown_variable_stops_every_admin_command_with_its_name(cli: Cli) -
     outcome = Cli(cli.folder, cli.url, cli.preloaded, {"NIGHTLATCH_PROT": "1"}).run("user", "list", "--json")
     assert (outcome.code, outcome.document["error"]) == (1, "cannot_start")
     assert "NIGHTLATCH_PROT" in outcome.error
+
+
+@pytest.mark.parametrize(
+    "variable, value, allowed",
+    [
+        ("NIGHTLATCH_LOG_LEVEL", "loud", "'warning'"),
+        ("NIGHTLATCH_PASSWORD_HASH_TIME_COST", "0", "greater than or equal to 1"),
+        ("NIGHTLATCH_DATABASE_URL", "mysql://ann:geheim@host/db", "sqlite:///FILE"),
+    ],
+)
+def test_a_wrong_value_stops_with_the_setting_and_what_is_allowed(
+    cli: Cli, variable: str, value: str, allowed: str
+) -> None:
+    outcome = Cli(cli.folder, cli.url, cli.preloaded, {variable: value}).run("user", "list", "--json")
+    assert (outcome.code, outcome.document["error"]) == (1, "cannot_start")
+    assert outcome.document.keys() == {"error", "message"}
+    for text in (outcome.document["message"], outcome.error):
+        assert variable in text
+        assert allowed in text
+        assert "geheim" not in text
+
+
+def test_an_unknown_key_in_the_file_stops_with_its_name(cli: Cli, tmp_path: Path) -> None:
+    config = tmp_path / "nightlatch.toml"
+    config.write_text("prot = 1\n")
+    outcome = cli.run("user", "list", "--config", str(config), "--json")
+    assert (outcome.code, outcome.document["error"]) == (1, "cannot_start")
+    assert "prot" in outcome.document["message"]
+    assert "no such setting" in outcome.error
+
+
+def test_the_file_wins_over_the_default_which_is_a_file_in_the_working_directory(
+    cli: Cli, tmp_path: Path
+) -> None:
+    def started(*arguments: str) -> subprocess.CompletedProcess[str]:
+        environment = {key: value for key, value in cli.environment.items() if "DATABASE_URL" not in key}
+        return subprocess.run(
+            [sys.executable, "-m", "nightlatch", *arguments],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            env=environment,
+            timeout=30,
+        )
+
+    config = tmp_path / "nightlatch.toml"
+    config.write_text('database_url = "sqlite:///named.db"\n')
+    assert started("migrate").returncode == 0
+    assert (tmp_path / "nightlatch.db").exists()
+    assert "named.db" in started("user", "list", "--config", str(config)).stderr
+    assert not (tmp_path / "named.db").exists()
 
 
 def test_only_migrate_creates_a_missing_database_file(preloaded: socket.socket, tmp_path: Path) -> None:
@@ -448,6 +584,38 @@ def test_a_bug_shows_places_but_no_values(preloaded: socket.socket, tmp_path: Pa
     assert "geheim" not in done.stdout + done.stderr
 
 
+# Serve
+
+
+@pytest.mark.parametrize(
+    "arguments, named",
+    [
+        (["--database-url", "mysql://ann:geheim@host/db"], "NIGHTLATCH_DATABASE_URL"),
+        (["--tls-key", "key.pem"], "tls_certificate and tls_key belong together"),
+        (["--tls-certificate", "chain.pem"], "tls_certificate and tls_key belong together"),
+        (["--tls-certificate", "none.pem", "--tls-key", "none.pem"], "none.pem cannot be read"),
+        (["--port", "65536"], "NIGHTLATCH_PORT"),
+    ],
+)
+def test_serve_does_not_start_on_a_wrong_setting_and_names_it(
+    cli: Cli, arguments: list[str], named: str
+) -> None:
+    outcome = cli.started("serve", *arguments, "--json")
+    assert (outcome.code, outcome.document["error"]) == (1, "cannot_start"), outcome
+    assert named in outcome.document["message"]
+    assert named in outcome.error
+    assert "geheim" not in outcome.out + outcome.error
+
+
+def test_serve_names_a_port_that_is_in_use(cli: Cli) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        outcome = cli.started("serve", "--port", str(port), "--json")
+    assert (outcome.code, outcome.document["error"]) == (1, "cannot_start")
+    assert f"127.0.0.1:{port}" in outcome.error
+    assert "Traceback" not in outcome.error
+
+
 # Passwords
 
 
@@ -491,8 +659,9 @@ def test_a_given_password_is_in_no_output_and_a_generated_one_only_once(cli: Cli
 
 def test_no_command_takes_a_password_as_an_argument(cli: Cli) -> None:
     for option in ("--password", "--password=geheim"):
-        outcome = cli.run("user", "add", "dave@example.com", option, "geheim")
-        assert outcome.code == 2
+        outcome = cli.run("user", "add", "dave@example.com", option, "--json")
+        assert (outcome.code, outcome.document["error"]) == (2, "usage")
+        assert "geheim" not in outcome.out + outcome.error
     both = cli.run("user", "add", "dave@example.com", "--password-stdin", "--generate-password")
     assert both.code == 2
 
@@ -507,6 +676,16 @@ def test_a_terminal_is_asked_twice_and_never_shows_the_password(cli: Cli, accoun
     assert (same.code, same.document["password"]) == (0, None), same
     assert "ssword with" not in same.out + same.error
     assert accounts.log_in(Person("acme", "ann@example.com", PASSWORD))
+
+
+def test_an_interrupted_or_ended_prompt_changes_nothing(cli: Cli) -> None:
+    command = ("user", "add", "dave@example.com")
+    # Prompts take lines; Ctrl-C and Ctrl-D act before the newline that follows them.
+    interrupted = cli.on_terminal(*command, typed=[(b"New password: ", b"\x03")])
+    assert (interrupted.code, interrupted.out) == (130, "")
+    ended = cli.on_terminal(*command, "--json", typed=[(b"New password: ", b"\x04")])
+    assert (ended.code, ended.document["error"]) == (1, "refused")
+    assert "dave@example.com" not in [user["email"] for user in cli.json("user", "list")]
 
 
 # Confirmation
@@ -539,6 +718,23 @@ def test_a_person_may_confirm_on_the_terminal(cli: Cli, accounts: Accounts) -> N
 
 
 # Hostile names
+
+
+def test_markup_in_a_name_is_printed_as_it_is(cli: Cli) -> None:
+    name = "[bold]x[/bold]"
+    added = cli.run("organization", "add", name, "--id", "markup")
+    assert (added.code, name in added.out) == (0, True)
+    assert name in cli.run("organization", "list").out
+    assert cli.json("organization", "show", "markup")["name"] == name
+
+
+def test_names_with_control_characters_are_refused(cli: Cli) -> None:
+    before = cli.json("organization", "list")
+    for name in ("a\x1b[2J", "a\tb", "a\nb", "a\x7f", "a\u202eb", "a\u0085b"):
+        for command in (["add", name], ["update", "acme", "--name", name]):
+            outcome = cli.run("organization", *command, "--json")
+            assert (outcome.code, outcome.document["error"]) == (2, "invalid_value"), command
+    assert cli.json("organization", "list") == before
 
 
 def test_names_from_the_database_neither_steer_the_terminal_nor_read_as_markup(

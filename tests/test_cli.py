@@ -815,3 +815,46 @@ def test_help_names_the_options_of_every_command(cli: Cli, arguments: tuple[str,
     for option in ("--config", "--database-url"):
         assert option in outcome.out
     assert ("--json" in outcome.out) == bool(arguments)
+
+
+def test_a_password_typed_as_an_argument_is_not_repeated(tmp_path: Path) -> None:
+    for flags in ([], ["--json"]):
+        done = subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                "nightlatch",
+                "user",
+                "add",
+                "x@b.c",
+                "--password-stdin",
+                "geheim",
+                *flags,
+            ],
+            cwd=tmp_path,
+            input=b"another password\n",
+            capture_output=True,
+            check=False,
+        )
+        assert done.returncode == 2
+        assert b"geheim" not in done.stdout + done.stderr
+        assert b"an argument too many" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("closed", "code"), [(">&-", 2), ("2>&-", 1), ("<&-", 1)], ids=["stdout", "stderr", "stdin"]
+)
+def test_a_closed_stream_loses_no_answer_and_changes_nothing(closed: str, code: int, tmp_path: Path) -> None:
+    done = subprocess.run(
+        ["sh", "-c", f'exec "$0" -m nightlatch organization add Acme --json {closed}', sys.executable],
+        cwd=tmp_path,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == code
+    assert list(tmp_path.iterdir()) == []
+    assert b"Traceback" not in done.stderr
+    if closed == ">&-":
+        assert b"standard output is closed" in done.stderr
+    else:
+        assert json.loads(done.stdout).keys() == {"error", "message"}

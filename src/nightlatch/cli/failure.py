@@ -40,6 +40,9 @@ def report_failure(error: NightlatchError, json: bool) -> None:
 
 def report_usage(error: typer.TyperException, json: bool) -> None:
     """Tell of what Typer refused, with the command's usage where it knows it."""
+    if "unexpected extra argument" in error.message:
+        # Typer repeats the argument; somebody who does not know --password-stdin types a password here.
+        error.message = "There is an argument too many. It is not repeated here: it may be a password."
     show = getattr(error, "show", None)
     if show is None:
         _complain(printable(error.format_message()))

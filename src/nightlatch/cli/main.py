@@ -1,5 +1,6 @@
 """The root of the command line."""
 
+import os
 import sys
 from typing import Annotated
 
@@ -57,12 +58,29 @@ def root(
     context.obj = Call(config, database_url)
 
 
+def _open_closed_streams() -> None:
+    """Give a closed stdin, stdout or stderr something, or a database file would get its number.
+
+    Ends the process with 2 where standard output is closed: a generated password would be lost.
+    """
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free: this one
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - for the rest of the process
+    if sys.stdout is None:
+        sys.stderr.write("nightlatch: standard output is closed; send it to /dev/null instead.\n")
+        sys.exit(2)
+
+
 def run() -> None:
     """The `nightlatch` command; ends the process with its exit code."""
+    _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         # A name that the terminal's encoding cannot show must not end a listing.
-        if stream is not None:
-            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     # What Typer refuses reaches no command, so that nobody has read --json yet.
     json = "--json" in sys.argv[1:]
     try:

@@ -4,12 +4,17 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from nightlatch.clock import BootClock
-from nightlatch.fresh.direct import DirectReads
+from nightlatch.clock import Clock, SystemClock
+from nightlatch.fresh.fills import Fills
+from nightlatch.fresh.lease import Lease
+from nightlatch.fresh.shared_file import SharedFile
 from nightlatch.guard.passwords import Passwords
+from nightlatch.hot.currency import Currency
 from nightlatch.hot.lookup import Lookup
+from nightlatch.hot.table import Table
 from nightlatch.hot.uses import Uses
 from nightlatch.settings import Settings
+from nightlatch.store.changes import PostgresqlFeed
 from nightlatch.store.engine import Engines, open_engines
 from nightlatch.store.store import Store
 from nightlatch.usecases.services import Services
@@ -36,7 +41,24 @@ async def built_services(settings: Settings, engines: Engines) -> AsyncIterator[
         wait_seconds=settings.password_hash_wait_seconds,
     )
     store = Store(engines)
+    table = Table(settings.known_tokens_max)
+    currency = _currency(engines, store, table, SystemClock())
+    uses = Uses()
     try:
-        yield Services(store, passwords, Lookup(store), DirectReads(), Uses(BootClock()))
+        yield Services(
+            store=store,
+            passwords=passwords,
+            lookup=Lookup(table, currency, uses),
+            currency=currency,
+            fills=Fills(store, table, currency, uses),
+            uses=uses,
+        )
     finally:
+        currency.close()
         passwords.close()
+
+
+def _currency(engines: Engines, store: Store, table: Table, clock: Clock) -> Currency:
+    if engines.sqlite_file is not None:
+        return SharedFile(engines.sqlite_file, table, clock)
+    return Lease(store, PostgresqlFeed(engines.connect), table, clock)

@@ -24,6 +24,7 @@ async def running_background(
 ) -> AsyncIterator[None]:
     """Run the periodic work until the block ends, then flush once more."""
     tasks = [
+        asyncio.create_task(services.currency.keep()),
         asyncio.create_task(_repeat(flush_seconds, lambda: flush_uses(services))),
         asyncio.create_task(_repeat(PRUNE_SECONDS, lambda: prune_expired(services))),
     ]

@@ -1,20 +1,28 @@
-"""The one source of elapsed time. Stored times come from the database, never from here."""
+"""The one source of time that passes. Stored times come from the database, never from here."""
 
 import time
 from typing import Protocol
 
 
 class Clock(Protocol):
-    """Elapsed time that goes on while the machine sleeps; its origin means nothing."""
+    """The two times that a process can read by itself, in seconds."""
 
     def elapsed_seconds(self) -> float:
-        """Seconds since some fixed moment of this machine's boot; never goes back."""
+        """Seconds since some fixed moment of this machine's boot, sleep included; never goes back."""
+        ...
+
+    def wall_seconds(self) -> float:
+        """Seconds since 1970 by this machine's clock, which an SQLite file is judged by too."""
         ...
 
 
-class BootClock:
-    """Linux's CLOCK_BOOTTIME: unlike CLOCK_MONOTONIC it counts suspended time too."""
+class SystemClock:
+    """Linux's CLOCK_BOOTTIME, which unlike CLOCK_MONOTONIC counts suspended time, and CLOCK_REALTIME."""
 
     def elapsed_seconds(self) -> float:
         """Seconds since boot."""
         return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+    def wall_seconds(self) -> float:
+        """Seconds since 1970."""
+        return time.clock_gettime(time.CLOCK_REALTIME)

@@ -126,10 +126,13 @@ class _Worker:
         self._settings = settings
         self._application: Any = None
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] != "lifespan":
-            await self._application(scope, receive, send)
-            return
+    def __call__(self, scope: Any, receive: Any, send: Any) -> Any:
+        """What the server awaits: a request's way leads through no coroutine of ours but its own."""
+        if scope["type"] == "lifespan":
+            return self._live(receive, send)
+        return self._application(scope, receive, send)
+
+    async def _live(self, receive: Any, send: Any) -> None:
         await receive()
         async with contextlib.AsyncExitStack() as stack:
             try:
@@ -158,7 +161,13 @@ async def _built(settings: Settings) -> AsyncIterator[Any]:
         built_services(settings, engines) as services,
         running_background(services, engines, settings.use_flush_seconds),
     ):
-        yield build_application(services, server_version(), settings.cors_origins, settings.body_seconds_max)
+        yield build_application(
+            services,
+            server_version(),
+            settings.cors_origins,
+            settings.body_seconds_max,
+            settings.token_header,
+        )
     _log.info("worker_stopped", pid=os.getpid())
 
 

@@ -75,6 +75,19 @@ class Settings(BaseModel):
     body_seconds_max: float = Field(
         10.0, gt=0, le=300, description="How long a client may take to send a request's body (then 408)."
     )
+    known_tokens_max: int = Field(
+        100_000,
+        ge=1,
+        le=10_000_000,
+        description="How many live tokens one process remembers, at about 400 bytes each; what was read "
+        "first is forgotten first, and read again when it comes.",
+    )
+    token_header: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9-]{1,64}$",
+        description="A second header that `/api/auth/verify/` takes the token from, alone or after `Token `, "
+        "for APIs that use Authorization themselves. Where it is sent, Authorization is not looked at.",
+    )
     use_flush_seconds: float = Field(
         5.0, gt=0, le=3600, description="How often `last used` of tokens is written to the database."
     )

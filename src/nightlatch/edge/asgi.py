@@ -22,6 +22,7 @@ from nightlatch.edge.request_log import RequestLog
 from nightlatch.edge.request_shape import RequestShape
 from nightlatch.edge.resource import describe, route
 from nightlatch.edge.tokens import token_list_resource, token_resource
+from nightlatch.edge.verify import Verify
 from nightlatch.model.errors import NightlatchError
 from nightlatch.usecases.services import Services
 
@@ -44,6 +45,7 @@ def build_application(
     version: str,
     cors_origins: tuple[str, ...],
     body_seconds_max: float,
+    token_header: str | None,
 ) -> ASGIApp:
     """The application for one process, on services that outlive it."""
     document = FastAPI(title="Nightlatch", version=version)
@@ -72,7 +74,7 @@ def build_application(
             expose_headers=_EXPOSED,
             max_age=600,
         )
-    return RequestLog(inner)
+    return Verify(RequestLog(inner), services, token_header)
 
 
 async def _unexpected(_: Request, raised: Exception) -> Response:

@@ -9,12 +9,13 @@ from starlette.requests import Request
 
 from nightlatch.edge.answers import Answer, unauthenticated
 from nightlatch.hot.header import HeaderFault, TokenHeader, read_token_header
+from nightlatch.hot.known import Known
 from nightlatch.model.errors import CredentialsRejected
 from nightlatch.model.standing import Identity
 from nightlatch.model.token import PlainToken
 from nightlatch.usecases.check_password import Credentials, identify
 from nightlatch.usecases.services import Services
-from nightlatch.usecases.verify import Accepted, verify
+from nightlatch.usecases.verify import verify
 
 _log = structlog.get_logger("nightlatch")
 
@@ -47,8 +48,8 @@ def spelled_token(request: Request) -> PlainToken:
 async def identify_by_token(services: Services, request: Request) -> Identity:
     """Who the token stands for; raises the Answer 401."""
     verdict = await verify(services, authorization(request.headers), client_address(request))
-    if isinstance(verdict, Accepted):
-        return verdict.standing.identity
+    if isinstance(verdict, Known):
+        return verdict.of.identity
     raise refused(verdict)
 
 

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import BigInteger, DateTime, Dialect
+from sqlalchemy import BigInteger, DateTime, Dialect, Text
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator, TypeEngine
@@ -64,6 +64,32 @@ class database_now_plus(FunctionElement[datetime]):  # noqa: N801
 
     type = Instant()
     inherit_cache = True
+
+
+class database_epoch(FunctionElement[str]):  # noqa: N801
+    """Which history the database is in: null while it is a standby, which answers nothing.
+
+    A restore renews the first part. On PostgreSQL system identifier and timeline follow: the
+    timeline changes with each promotion. It is read off the log position, since the control file
+    still shows the old one just after a promotion.
+    """
+
+    type = Text()
+    inherit_cache = True
+
+
+@compiles(database_epoch, "sqlite")
+def _sqlite_epoch(element: database_epoch, compiler: Any, **options: Any) -> str:
+    return "change_counter.epoch"
+
+
+@compiles(database_epoch, "postgresql")
+def _postgresql_epoch(element: database_epoch, compiler: Any, **options: Any) -> str:
+    return (
+        "CASE WHEN pg_is_in_recovery() THEN NULL ELSE change_counter.epoch"
+        " || ' ' || (SELECT system_identifier FROM pg_control_system())"
+        " || ' ' || left(pg_walfile_name(pg_current_wal_lsn()), 8) END"
+    )
 
 
 @compiles(database_now, "sqlite")

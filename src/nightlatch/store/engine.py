@@ -3,6 +3,7 @@
 import os
 import sqlite3
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,11 +40,15 @@ _POSTGRESQL_SESSION = {
 
 @dataclass(frozen=True, slots=True)
 class Engines:
-    """One engine for statements on their own, one for transactions that write."""
+    """One engine for statements on their own, one for transactions that write.
+
+    `sqlite_file` is None for PostgreSQL; there `connect` makes a connection beside the engines'.
+    """
 
     reading: AsyncEngine
     writing: AsyncEngine
     sqlite_file: Path | None
+    connect: Callable[[], Awaitable[Any]]
 
     async def close(self) -> None:
         """Close every connection."""
@@ -80,7 +85,7 @@ def _open_postgresql(database_url: str) -> Engines:
         pool_use_lifo=True,
         hide_parameters=True,
     )
-    return Engines(engine.execution_options(isolation_level="AUTOCOMMIT"), engine, None)
+    return Engines(engine.execution_options(isolation_level="AUTOCOMMIT"), engine, None, connect)
 
 
 def _open_sqlite(path: Path) -> Engines:
@@ -104,7 +109,11 @@ def _open_sqlite(path: Path) -> Engines:
     writing = engine(1, in_thread=True)
     # The lock is taken at once: a transaction that read first could not be upgraded under load.
     event.listen(writing.sync_engine, "begin", _begin_immediate)
-    return Engines(engine(SQLITE_READERS_MAX, in_thread=False), writing, path)
+    return Engines(engine(SQLITE_READERS_MAX, in_thread=False), writing, path, _no_server)
+
+
+async def _no_server() -> Any:
+    raise RuntimeError("a file is not connected to")
 
 
 def _begin_immediate(connection: Connection) -> None:

@@ -104,8 +104,17 @@ change_counter = Table(
     "change_counter",
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=False),
+    # The number of the last change. Whoever takes the next one holds this row to its commit.
     Column("number", BigInteger, nullable=False),
+    # Renewed by a restore: what was remembered before it, and its numbers, mean nothing any more.
+    Column("epoch", String(32), nullable=False),
+    # How long a process may trust its memory after a read, and the lease that is waited for after
+    # tokens were ended: the same, except for a moment while it is lowered.
+    Column("lease_milliseconds", Integer, nullable=False),
+    Column("lease_waited_milliseconds", Integer, nullable=False),
     CheckConstraint("id = 1", "one_row"),
+    CheckConstraint("lease_milliseconds BETWEEN 0 AND 60000", "lease"),
+    CheckConstraint("lease_waited_milliseconds BETWEEN lease_milliseconds AND 60000", "lease_waited"),
 )
 
 change = Table(

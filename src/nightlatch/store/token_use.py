@@ -1,26 +1,16 @@
 """When and from where tokens were last used: written in batches, never bringing back a token."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Select, bindparam, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from nightlatch.model.names import TokenId
-from nightlatch.store.columns import Instant, database_now
+from nightlatch.model.use import Use
+from nightlatch.store.columns import Instant
 from nightlatch.store.tables import token, token_use
-
-
-@dataclass(frozen=True, slots=True)
-class Use:
-    """The latest use of a token: how long ago it was, and from which address."""
-
-    token_id: TokenId
-    age_seconds: float
-    address: str
 
 
 def _source() -> Select[Any]:
@@ -51,12 +41,11 @@ _UPSERTS = {dialect: _upsert(dialect) for dialect in ("sqlite", "postgresql")}
 
 
 async def record_uses(connection: AsyncConnection, uses: Sequence[Use]) -> None:
-    """Keep each use unless a newer one is known; the time is the database's, less the use's age."""
-    now = (await connection.execute(select(database_now()))).scalar_one()
+    """Keep each use unless a newer one is known."""
     parameters = [
         {
             "of_token": use.token_id,
-            "moment": now - timedelta(seconds=use.age_seconds),
+            "moment": datetime.fromtimestamp(use.seconds, UTC),
             "from_address": use.address,
         }
         for use in sorted(uses, key=lambda use: use.token_id)

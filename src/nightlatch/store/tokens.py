@@ -30,7 +30,8 @@ def _live() -> list[ColumnElement[bool]]:
     ]
 
 
-_STANDING = (
+# A live token with its holder: what may be accepted, and remembered.
+STANDING = (
     select(
         token.c.id, token.c.organization_id, token.c.user_id, user.c.email, membership.c.role, token.c.expiry
     )
@@ -39,16 +40,19 @@ _STANDING = (
 )
 
 
-async def find_standing(connection: AsyncConnection, digest: TokenDigest) -> Standing | None:
-    """What is known of the token now: None if it is not live."""
-    row = (await connection.execute(_STANDING, {"digest": digest.value})).one_or_none()
-    if row is None:
-        return None
+def read_row(row: Any) -> Standing:
+    """The standing that a row of STANDING tells."""
     return Standing(
         TokenId(row.id),
         Identity(OrganizationId(row.organization_id), UserId(row.user_id), Email(row.email), Role(row.role)),
         row.expiry,
     )
+
+
+async def find_standing(connection: AsyncConnection, digest: TokenDigest) -> Standing | None:
+    """What is known of the token now: None if it is not live."""
+    row = (await connection.execute(STANDING, {"digest": digest.value})).one_or_none()
+    return None if row is None else read_row(row)
 
 
 def _chosen(organization_id: OrganizationId, user_id: UserId | None) -> list[ColumnElement[bool]]:

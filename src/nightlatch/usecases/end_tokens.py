@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from nightlatch.model.errors import Refused
 from nightlatch.usecases.services import Services
 
 
@@ -14,9 +15,14 @@ async def ending_tokens(services: Services) -> AsyncIterator[AsyncConnection]:
 
     It deletes them, and changes what is the reason for it, in the block. When the block has been
     left without an error, that is committed and in force: no process on any node accepts one of
-    the tokens for a request that starts afterwards. Raises StoreUnavailable; then it may have
-    happened, or not.
+    the tokens for a request that starts afterwards. That is waited for when the block is left with
+    Refused as well: who finds a token gone may be repeating a request whose answer was lost (H15).
+    Raises StoreUnavailable; then it may have happened, or not. The wait holds no connection (H26).
     """
-    async with services.store.write() as connection:
-        yield connection
+    try:
+        async with services.store.write() as connection:
+            yield connection
+    except Refused:
+        await services.currency.wait_in_force()
+        raise
     await services.currency.wait_in_force()

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
-from nightlatch.fresh.direct import DirectReads
+from nightlatch.fresh.fills import Fills
 from nightlatch.guard.passwords import Passwords
+from nightlatch.hot.currency import Currency
 from nightlatch.hot.lookup import Lookup
 from nightlatch.hot.uses import Uses
 from nightlatch.store.store import Store
@@ -16,5 +17,6 @@ class Services:
     store: Store
     passwords: Passwords
     lookup: Lookup
-    currency: DirectReads
+    currency: Currency
+    fills: Fills
     uses: Uses

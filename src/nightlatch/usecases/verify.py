@@ -1,31 +1,24 @@
 """Verify: who is behind an Authorization header."""
 
-from dataclasses import dataclass
-
-from nightlatch.hot.header import HeaderFault, TokenHeader, read_token_header
-from nightlatch.model.standing import Standing
-from nightlatch.model.token import PlainToken
+from nightlatch.hot.header import HeaderFault, TokenHeader
+from nightlatch.hot.known import Known
 from nightlatch.usecases.services import Services
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
-    """The header holds a live token."""
-
-    standing: Standing
-    token: PlainToken
-
-
-async def verify(services: Services, authorization: bytes, address: str) -> Accepted | HeaderFault:
+async def verify(services: Services, authorization: bytes, address: str) -> Known | HeaderFault:
     """The verdict on the header's value, true at the moment it is given.
 
-    The use is noted with the address it came from. Raises StoreUnavailable when it cannot know.
+    From memory, without waiting, where it knows the token; else the database is asked. The use of a
+    live token is noted with the address it came from. Raises StoreUnavailable or Overloaded when it
+    cannot know.
     """
-    header = read_token_header(authorization)
-    if not isinstance(header, TokenHeader):
-        return header
-    standing = await services.lookup.find(header.token.digest)
-    if standing is None:
-        return HeaderFault.INVALID
-    services.uses.note(standing.token_id, address)
-    return Accepted(standing, header.token)
+    verdict = services.lookup.find_nowait(authorization, address)
+    if isinstance(verdict, TokenHeader):
+        return await verify_unknown(services, verdict, address)
+    return verdict
+
+
+async def verify_unknown(services: Services, header: TokenHeader, address: str) -> Known | HeaderFault:
+    """The same for a token that memory does not know, or may not answer for."""
+    known = await services.fills.find(header.token.digest, address)
+    return HeaderFault.INVALID if known is None else known

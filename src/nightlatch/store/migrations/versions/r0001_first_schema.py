@@ -7,6 +7,8 @@ The triggers are what raw SQL, an old server and a hurried operator cannot get a
   which they become visible, without gaps.
 """
 
+import secrets
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -17,13 +19,26 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
+LEASE_MILLISECONDS = 250
+_COUNTER = ("id", "number", "epoch", "lease_milliseconds", "lease_waited_milliseconds")
 _USER_ID = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 
 
 def upgrade() -> None:
     """Tables first, then the triggers of the database at hand."""
     _create_tables()
-    op.execute("INSERT INTO change_counter (id, number) VALUES (1, 0)")
+    op.bulk_insert(
+        sa.table("change_counter", *(sa.column(name) for name in _COUNTER)),
+        [
+            dict(
+                zip(
+                    _COUNTER,
+                    (1, 0, secrets.token_hex(16), LEASE_MILLISECONDS, LEASE_MILLISECONDS),
+                    strict=True,
+                )
+            )
+        ],
+    )
     op.execute("INSERT INTO installation (id, oldest_server) VALUES (1, '0.1.0')")
     statements = _SQLITE if op.get_bind().dialect.name == "sqlite" else _POSTGRESQL
     for statement in statements:
@@ -127,8 +142,17 @@ def _create_tables() -> None:
         "change_counter",
         sa.Column("id", sa.Integer, autoincrement=False, nullable=False),
         sa.Column("number", sa.BigInteger, nullable=False),
+        sa.Column("epoch", sa.String(32), nullable=False),
+        sa.Column("lease_milliseconds", sa.Integer, nullable=False),
+        sa.Column("lease_waited_milliseconds", sa.Integer, nullable=False),
         sa.PrimaryKeyConstraint("id", name="change_counter_pkey"),
         sa.CheckConstraint("id = 1", name="change_counter_one_row"),
+        sa.CheckConstraint("lease_milliseconds BETWEEN 0 AND 60000", name="change_counter_lease"),
+        sa.CheckConstraint(
+            "lease_waited_milliseconds BETWEEN lease_milliseconds AND 60000",
+            name="change_counter_lease_waited",
+        ),
+        *_integers("change_counter", "number", "lease_milliseconds", "lease_waited_milliseconds"),
     )
     op.create_table(
         "change",

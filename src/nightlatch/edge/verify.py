@@ -1,0 +1,109 @@
+"""/api/auth/verify/: forward authentication, by any method, in front of the framework.
+
+A proxy asks here who is behind a request. A token that memory knows is answered without an await
+before the answer, without a log line, without a look at the body. Every answer of 200 sets every
+identity header, so that a proxy which copies them never passes on one that its client sent (FA1).
+"""
+
+import json
+from typing import Any, Final
+from urllib.parse import parse_qsl
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from nightlatch.hot.header import HeaderFault, TokenHeader
+from nightlatch.hot.known import Known
+from nightlatch.model.errors import Unavailable
+from nightlatch.usecases.services import Services
+from nightlatch.usecases.verify import verify_unknown
+
+PATHS: Final = ("/api/auth/verify/", "/api/auth/verify")
+ORGANIZATION_HEADER: Final = b"x-organization-id"
+"""For proxies that cannot set a query: the token must be of this organization too."""
+
+_EVERY: Final = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
+_NO_BODY: Final = (b"content-length", b"0")
+_END: Final = {"type": "http.response.body", "body": b""}
+_FORBIDDEN: Final = "You do not have permission to perform this action."
+
+
+class Verify:
+    """Answers verify, and passes everything else on to the application behind."""
+
+    def __init__(self, app: ASGIApp, services: Services, token_header: str | None) -> None:
+        self._app = app
+        self._services = services
+        self._find = services.lookup.find_nowait
+        self._token_header = token_header.lower().encode("ascii") if token_header else None
+
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Any:
+        """What the server awaits: no coroutine of ours around another one's."""
+        if scope["type"] == "http" and scope["path"] in PATHS:
+            return self._verify(scope, send)
+        return self._app(scope, receive, send)
+
+    async def _verify(self, scope: Scope, send: Send) -> None:
+        authorization = b""
+        own_header = None
+        organizations: list[bytes] = []
+        for name, value in scope["headers"]:
+            if name == b"authorization":
+                # Several are joined by a comma, which no token survives.
+                authorization = value if not authorization else authorization + b"," + value
+            elif name == self._token_header:
+                own_header = value if own_header is None else own_header + b"," + value
+            elif name == ORGANIZATION_HEADER:
+                organizations.append(value)
+        if own_header is not None:
+            authorization = own_header if own_header[:6].lower() == b"token " else b"Token " + own_header
+        client = scope["client"]
+        verdict = self._find(authorization, client[0] if client else "")
+        if isinstance(verdict, TokenHeader):
+            try:
+                verdict = await verify_unknown(self._services, verdict, client[0] if client else "")
+            except Unavailable as error:
+                retry = (b"retry-after", str(error.retry_after).encode("ascii"))
+                await _refuse(send, 503, error.public, retry)
+                return
+        if isinstance(verdict, HeaderFault):
+            await _refuse(send, 401, verdict.value, (b"www-authenticate", b"Token"))
+            return
+        if scope["query_string"]:
+            organizations += _asked(scope["query_string"])
+        if organizations and any(asked != verdict.of.organization for asked in organizations):
+            await _refuse(send, 403, _FORBIDDEN)
+            return
+        await _accept(send, verdict)
+
+
+async def _accept(send: Send, known: Known) -> None:
+    of = known.of
+    await send(
+        {
+            "type": "http.response.start",
+            "status": 200,
+            "headers": (
+                *_EVERY,
+                _NO_BODY,
+                (b"x-auth-organization", of.organization),
+                (b"x-auth-user", of.user),
+                (b"x-auth-role", of.role),
+                (b"x-auth-token-id", known.token_id.encode("ascii")),
+                (b"x-auth-expiry", known.expiry),
+            ),
+        }
+    )
+    await send(_END)
+
+
+async def _refuse(send: Send, status: int, sentence: str, *headers: tuple[bytes, bytes]) -> None:
+    body = json.dumps({"detail": sentence}).encode("utf-8")
+    about = ((b"content-type", b"application/json"), (b"content-length", str(len(body)).encode("ascii")))
+    await send({"type": "http.response.start", "status": status, "headers": (*_EVERY, *about, *headers)})
+    await send({"type": "http.response.body", "body": body})
+
+
+def _asked(query: bytes) -> list[bytes]:
+    """Every organization that the query names; one that is empty or cannot be read names none there is."""
+    pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True, encoding="utf-8", errors="replace")
+    return [value.encode("utf-8") for name, value in pairs if name == "organization_id"]

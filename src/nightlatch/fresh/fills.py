@@ -1,0 +1,114 @@
+"""Reading what memory does not know: joined, bounded, and never believed for longer than it holds.
+
+A read returns a token's standing with the number of its snapshot. It answers, and is kept, only under
+two conditions, looked at in the very step in which the request goes on: memory is current, and no later
+change of that token has been applied (H9). That holds for a request that joined a read begun before it,
+too (H13): had the token been ended before the request came, then a current memory would know of a later
+change. A read that fails the test is not thrown at the client: the request reads again for itself.
+"""
+
+import asyncio
+from typing import Final
+
+from nightlatch.hot.currency import Currency
+from nightlatch.hot.known import Known, encode_identity, encode_known
+from nightlatch.hot.table import Table
+from nightlatch.hot.uses import Uses
+from nightlatch.model.errors import Overloaded, StoreUnavailable
+from nightlatch.model.token import TokenDigest
+from nightlatch.store.standings import StandingRead, read_standing
+from nightlatch.store.store import Store
+
+READS_MAX: Final = 6
+"""Reads at once: fewer than there are connections, so that logins and logouts always find one."""
+WAITING_MAX: Final = 2_000
+SECONDS_MAX: Final = 5.0
+TRIES_MAX: Final = 10
+
+
+class Fills:
+    """The way from a digest that memory does not know to a verdict."""
+
+    def __init__(self, store: Store, table: Table, currency: Currency, uses: Uses) -> None:
+        self._store = store
+        self._table = table
+        self._currency = currency
+        self._uses = uses
+        self._turns = asyncio.Semaphore(READS_MAX)
+        self._under_way: dict[bytes, asyncio.Task[StandingRead]] = {}
+        self._waiting = 0
+
+    async def find(self, digest: TokenDigest, address: str) -> Known | None:
+        """What the token is known as at the moment this returns; None: it is not live.
+
+        The use of a live one from that address is noted.
+
+        Raises StoreUnavailable when that cannot be known in time, Overloaded when too many wait.
+        """
+        if self._waiting >= WAITING_MAX:
+            raise Overloaded("Too many requests at the moment. Try again later.", "too many tokens to read")
+        self._waiting += 1
+        try:
+            async with asyncio.timeout(SECONDS_MAX):
+                return await self._find(digest, address)
+        except TimeoutError:
+            raise _unknown("a token could not be read in time") from None
+        finally:
+            self._waiting -= 1
+
+    async def _find(self, digest: TokenDigest, address: str) -> Known | None:
+        for _ in range(TRIES_MAX):
+            await self._currency.wait_current()
+            if self._currency.strict:
+                return await self._find_strictly(digest, address)
+            seconds = self._currency.database_seconds_nowait()
+            if seconds is not None:
+                # What kept the lookup from answering may be over by now.
+                known = self._table.known.get(digest.value)
+                if known is not None and seconds < known.until:
+                    return self._noted(known, seconds, address)
+                if self._table.is_absent(digest.value, seconds):
+                    return None
+            read = await self._read_joined(digest)
+            await self._currency.wait_current()
+            seconds = self._currency.database_seconds_nowait()
+            if seconds is not None and self._table.is_usable(digest, read.snapshot):
+                known = self._table.keep(digest, read.standing, read.snapshot)
+                # By the time of the database it may have expired since it was read.
+                return self._noted(known, seconds, address) if known and seconds < known.until else None
+        raise _unknown(f"no read of a token held in {TRIES_MAX} tries")
+
+    async def _find_strictly(self, digest: TokenDigest, address: str) -> Known | None:
+        """A read of the request's own, sent after it arrived; nothing is kept."""
+        read = await self._read(digest)
+        if read.standing is None:
+            return None
+        of, seconds = encode_identity(read.standing.identity), read.snapshot.seconds
+        return self._noted(encode_known(of, read.standing, seconds), seconds, address)
+
+    def _noted(self, known: Known, seconds: float, address: str) -> Known:
+        self._uses.note(known.token_id, seconds, address)
+        return known
+
+    async def _read_joined(self, digest: TokenDigest) -> StandingRead:
+        task = self._under_way.get(digest.value)
+        if task is None:
+            task = asyncio.create_task(self._read(digest))
+            self._under_way[digest.value] = task
+            task.add_done_callback(lambda done: self._end(digest.value, done))
+        return await asyncio.shield(task)
+
+    def _end(self, digest: bytes, task: asyncio.Task[StandingRead]) -> None:
+        del self._under_way[digest]
+        if not task.cancelled():
+            task.exception()  # whoever waited has it; if nobody did, it is no news
+
+    async def _read(self, digest: TokenDigest) -> StandingRead:
+        async with self._turns, self._store.read() as connection:
+            return await read_standing(connection, digest)
+
+
+def _unknown(detail: str) -> StoreUnavailable:
+    return StoreUnavailable(
+        "Whether the token is valid cannot be told at the moment. Try again later.", detail
+    )

@@ -1,0 +1,178 @@
+"""PostgreSQL: memory is trusted for a lease, which each read of the change feed renews.
+
+The rule. A process notes t0 on CLOCK_BOOTTIME, reads the changes since the last it has applied, applies
+them, and may then answer from memory until t0 + lease. Who ends tokens commits, waits lease × 1.1 and a
+margin from the moment the commit was acknowledged, and only then answers.
+
+Why that is enough. Let memory answer at τ < t0 + lease, and let c be when the revocation's commit was
+acknowledged. Did the read begin after the commit, then the change has been applied and the entry is gone.
+Otherwise t0 < c, hence τ < c + lease: before the revoker answered. No clocks of two machines are
+compared; the factor is for clocks that run at different rates (H6).
+
+A lapsed lease forgets nothing: one read makes the same memory current again (H20). What is taken for
+granted is that the read reaches the primary; a deposed one that still serves is not noticed yet.
+"""
+
+import asyncio
+import os
+import secrets
+import weakref
+from typing import Final
+
+import structlog
+
+from nightlatch.clock import Clock
+from nightlatch.hot.table import Table
+from nightlatch.model.errors import StoreUnavailable
+from nightlatch.store.changes import Feed, PostgresqlFeed
+from nightlatch.store.snapshots import read_lease_waited
+from nightlatch.store.store import Store
+
+READS_PER_LEASE: Final = 3
+CLOCK_RATE_FACTOR: Final = 1.1
+MARGIN_SECONDS: Final = 0.005
+WAIT_SECONDS_MAX: Final = 1.0
+"""How long a request waits for the read that makes memory current; then 503."""
+READ_SECONDS_MAX: Final = 2.0
+STRICT_READ_SECONDS: Final = 0.5
+"""How often the feed is read where the lease is 0, to see when it is not 0 any more."""
+RETRY_SECONDS: Final = 0.1
+CLOCK_STEP_SECONDS: Final = 1.0
+"""A step of the database's clock beyond this makes ages in memory wrong: it is forgotten."""
+
+_log = structlog.get_logger("nightlatch")
+_random = secrets.SystemRandom()
+
+
+class Lease:
+    """Whether memory may answer, on PostgreSQL (`hot.currency.Currency`)."""
+
+    def __init__(self, store: Store, feed: PostgresqlFeed, table: Table, clock: Clock) -> None:
+        self._store = store
+        self._feed = feed
+        self._table = table
+        self._elapsed = clock.elapsed_seconds
+        self._until = 0.0
+        self._offset = 0.0
+        self._strict = False
+        self._failure: str | None = None
+        self._wanted = asyncio.Event()
+        self._next_read: asyncio.Future[None] | None = None
+        forget = weakref.WeakMethod(self._forget)
+        os.register_at_fork(after_in_child=lambda: (method := forget()) and method())
+
+    def database_seconds_nowait(self) -> float | None:
+        """The deadline first, then the clock: whatever pause comes in between counts against us (H7)."""
+        until = self._until
+        now = self._elapsed()
+        return now + self._offset if now < until else None
+
+    async def wait_current(self) -> None:
+        """Wait for the read under way, or have one begun; never for longer than WAIT_SECONDS_MAX."""
+        if self._strict or self.database_seconds_nowait() is not None:
+            return
+        try:
+            async with asyncio.timeout(WAIT_SECONDS_MAX):
+                while True:
+                    await self._wait_for_read()
+                    if self._strict or self.database_seconds_nowait() is not None:
+                        return
+        except TimeoutError:
+            raise _unknown("no read of the change feed in time") from None
+
+    @property
+    def strict(self) -> bool:
+        """Whether each request reads for itself."""
+        return self._strict
+
+    async def wait_in_force(self) -> None:
+        """Wait until every lease that began before the commit has ended."""
+        committed = self._elapsed()
+        self._wanted.set()
+        async with self._store.read() as connection:
+            lease_seconds = await read_lease_waited(connection)
+        if lease_seconds == 0:
+            return
+        until = committed + lease_seconds * CLOCK_RATE_FACTOR + MARGIN_SECONDS
+        # Again and again: a loop's timers count from when its turn began, and ring early by that much.
+        while (remaining := until - self._elapsed()) > 0:  # noqa: ASYNC110
+            await asyncio.sleep(remaining)
+
+    async def keep(self) -> None:
+        """Read the feed about three times per lease, at once where somebody waits for it."""
+        self._next_read = asyncio.get_running_loop().create_future()
+        try:
+            while True:
+                pause = await self._read()
+                done, self._next_read = self._next_read, asyncio.get_running_loop().create_future()
+                done.set_result(None)
+                await self._pause(pause)
+        finally:
+            self._until = 0.0
+
+    def close(self) -> None:
+        """Trust memory no more, and drop the feed's connection."""
+        self._until = 0.0
+        self._feed.close()
+
+    def _forget(self) -> None:
+        # A process forked off is not kept current by anybody.
+        self._until = 0.0
+        self._strict = False
+        self._next_read = None
+
+    async def _wait_for_read(self) -> None:
+        if self._next_read is None:
+            raise _unknown("the change feed is not being read")
+        self._wanted.set()
+        await asyncio.shield(self._next_read)
+        if self._failure is not None:
+            raise _unknown(self._failure)
+
+    async def _read(self) -> float:
+        """One read; the seconds to the next."""
+        self._wanted.clear()
+        begun = self._elapsed()
+        try:
+            feed = await self._feed.read(self._table.applied, READ_SECONDS_MAX)
+        except StoreUnavailable as error:
+            if self._failure is None:
+                _log.warning("memory_not_current", reason=error.detail)
+            self._failure = error.detail or error.code
+            return RETRY_SECONDS
+        if self._failure is not None:
+            _log.info("memory_current_again")
+        self._failure = None
+        self._trust(begun, feed)
+        if self._strict:
+            return STRICT_READ_SECONDS
+        return (
+            begun + feed.snapshot.lease_seconds / READS_PER_LEASE * _random.uniform(0.9, 1) - self._elapsed()
+        )
+
+    def _trust(self, begun: float, feed: Feed) -> None:
+        """One synchronous step: first the changes, then the trust that their read allows (H1, H35)."""
+        snapshot = feed.snapshot
+        offset = snapshot.seconds - begun
+        self._table.apply(snapshot, feed.changes)
+        if abs(offset - self._offset) > CLOCK_STEP_SECONDS:
+            self._table.start_over(snapshot)
+        self._offset = offset
+        self._strict = snapshot.lease_seconds == 0
+        self._until = begun + snapshot.lease_seconds
+
+    async def _pause(self, seconds: float) -> None:
+        if self._failure is not None:
+            await asyncio.sleep(seconds * _random.uniform(0.5, 1.5))
+            return
+        try:
+            async with asyncio.timeout(max(0.0, seconds)):
+                await self._wanted.wait()
+        except TimeoutError:
+            pass
+
+
+def _unknown(detail: str) -> StoreUnavailable:
+    return StoreUnavailable(
+        "Whether the token is valid cannot be told at the moment. Try again later.", detail
+    )

@@ -1,0 +1,122 @@
+"""Reading the change feed, on a connection that does nothing else.
+
+One statement returns the snapshot and the changes after a number: at most CHANGES_MAX of them; whoever
+is further behind forgets everything instead.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import asyncpg
+from sqlalchemy import bindparam, select
+from sqlalchemy.dialects import registry
+
+from nightlatch.model.change import Change, Snapshot
+from nightlatch.model.errors import StoreUnavailable
+from nightlatch.store.snapshots import SNAPSHOT, read_snapshot
+from nightlatch.store.tables import change, change_counter
+
+CHANGES_MAX: Final = 10_000
+BUSY_SECONDS: Final = 1.0
+"""How long an SQLite read waits: only for the recovery of a log that a crash left."""
+
+_LATER: Final = "The database cannot be asked at the moment. Try again later."
+_READ: Final = (
+    select(*SNAPSHOT, change.c.number, change.c.digest)
+    .select_from(
+        change_counter.outerjoin(change, change.c.number > bindparam("after", type_=change.c.number.type))
+    )
+    .order_by(change.c.number)
+    .limit(CHANGES_MAX + 1)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """A snapshot, and the changes that led to it from the number that was asked for."""
+
+    snapshot: Snapshot
+    changes: tuple[Change, ...]
+
+
+class _Statement:
+    """The statement as the driver of a dialect takes it."""
+
+    def __init__(self, dialect: str) -> None:
+        compiled = _READ.compile(dialect=registry.load(dialect)())
+        self.text = str(compiled)
+        self._values = dict(compiled.params)
+        self._order = tuple(compiled.positiontup or ())
+
+    def parameters(self, after: int) -> list[int]:
+        """Its parameters in their order."""
+        return [after if name == "after" else self._values[name] for name in self._order]
+
+
+def _read(rows: Sequence[Any], seconds: float) -> Feed:
+    if not rows:
+        raise StoreUnavailable(_LATER, "the change counter has no row")
+    epoch, head, _, lease_milliseconds, _, _ = rows[0]
+    changes = tuple(Change(row[4], row[5]) for row in rows if row[4] is not None)
+    return Feed(read_snapshot(epoch, head, seconds, lease_milliseconds), changes)
+
+
+class PostgresqlFeed:
+    """The feed of a PostgreSQL database; connects when it is first read, and again after a failure."""
+
+    def __init__(self, connect: Callable[[], Awaitable[Any]]) -> None:
+        self._connect = connect
+        self._connection: Any = None
+        self._statement = _Statement("postgresql.asyncpg")
+
+    async def read(self, after: int, seconds_max: float) -> Feed:
+        """The changes after that number. Raises StoreUnavailable, at the latest after that time."""
+        try:
+            async with asyncio.timeout(seconds_max):
+                if self._connection is None:
+                    self._connection = await self._connect()
+                rows = await self._connection.fetch(self._statement.text, *self._statement.parameters(after))
+        except (TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            self.close()
+            raise StoreUnavailable(_LATER, f"{type(error).__name__}: {error}") from error
+        except BaseException:
+            self.close()
+            raise
+        return _read(rows, rows[0][2].timestamp() if rows else 0.0)
+
+    def close(self) -> None:
+        """Drop the connection at once: one that answers no more would not say goodbye either."""
+        if self._connection is not None:
+            self._connection.terminate()
+            self._connection = None
+
+
+class SqliteFeed:
+    """The feed of an SQLite file, read synchronously: some ten microseconds, and never waited for.
+
+    A connection of its own, without transactions, read to the end each time (H22).
+    """
+
+    def __init__(self, file: Path) -> None:
+        self._connection = sqlite3.connect(file, timeout=BUSY_SECONDS, isolation_level=None)
+        self._connection.execute("PRAGMA wal_autocheckpoint = 0")
+        self._connection.execute("PRAGMA query_only = ON")
+        self._statement = _Statement("sqlite")
+
+    def read(self, after: int) -> Feed:
+        """The changes after that number. Raises StoreUnavailable."""
+        try:
+            rows = self._connection.execute(
+                self._statement.text, self._statement.parameters(after)
+            ).fetchall()
+        except sqlite3.Error as error:
+            raise StoreUnavailable(_LATER, f"{type(error).__name__}: {error}") from error
+        return _read(rows, rows[0][2] / 1_000_000 if rows else 0.0)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()

@@ -1,0 +1,35 @@
+"""The read that fills memory: a token's standing, together with the snapshot it was true in."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import select, true
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from nightlatch.model.change import Snapshot
+from nightlatch.model.standing import Standing
+from nightlatch.model.token import TokenDigest
+from nightlatch.store.snapshots import SNAPSHOT, read_snapshot
+from nightlatch.store.tables import change_counter
+from nightlatch.store.tokens import STANDING, read_row
+
+_STANDING: Final = STANDING.subquery("standing")
+# One statement, hence one snapshot: the number says which changes the row has seen (H9).
+_READ: Final = select(*SNAPSHOT, *_STANDING.c).select_from(
+    change_counter.outerjoin(_STANDING, onclause=true())
+)
+
+
+@dataclass(frozen=True, slots=True)
+class StandingRead:
+    """A token's standing (None: not live) in a snapshot."""
+
+    standing: Standing | None
+    snapshot: Snapshot
+
+
+async def read_standing(connection: AsyncConnection, digest: TokenDigest) -> StandingRead:
+    """What the database says of the token. Raises StoreUnavailable for a standby."""
+    row = (await connection.execute(_READ, {"digest": digest.value})).one()
+    snapshot = read_snapshot(row.epoch, row.head, row.now.timestamp(), row.lease_milliseconds)
+    return StandingRead(None if row.id is None else read_row(row), snapshot)

@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+import time
 from typing import Any
 
 import pytest
@@ -9,7 +10,8 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from nightlatch.model.errors import TokenLimitReached
-from nightlatch.model.names import OrganizationId, Role
+from nightlatch.model.names import OrganizationId, Role, TokenId
+from nightlatch.model.use import Use
 from nightlatch.usecases.log_in import Login, log_in
 from nightlatch.usecases.update_organization import OrganizationChange, update_organization
 from tests.accounts import Accounts, Person
@@ -245,11 +247,10 @@ def _in_a_shell(accounts: Accounts, statement: str, foreign_keys: bool) -> None:
 
 def test_a_login_and_a_flush_write_no_change(accounts: Accounts, person: Person) -> None:
     from nightlatch.usecases.flush_uses import flush_uses
-    from nightlatch.usecases.verify import verify
 
     before = head(accounts)
     token = accounts.log_in(person)
-    accounts.do(verify, f"Token {token}".encode(), "192.0.2.1")
+    accounts.services.uses.note(TokenId(token[4:16]), time.time(), "192.0.2.1")
     accounts.do(flush_uses)
     assert changed_since(accounts, before) == []
 
@@ -354,15 +355,14 @@ def test_a_token_needs_a_membership(accounts: Accounts, person: Person) -> None:
 def test_a_flush_never_brings_back_a_token_and_only_newer_uses_win(
     accounts: Accounts, person: Person
 ) -> None:
-    from nightlatch.model.names import TokenId
-    from nightlatch.store.token_use import Use, record_uses
+    from nightlatch.store.token_use import record_uses
 
     kept, ended = accounts.log_in(person), accounts.log_in(person)
     accounts.sql("DELETE FROM token WHERE id = :id", id=ended[4:16])
 
     async def flush(age: float, address: str) -> None:
         async with accounts.services.store.write() as connection:
-            uses = [Use(TokenId(token[4:16]), age, address) for token in (kept, ended)]
+            uses = [Use(TokenId(token[4:16]), time.time() - age, address) for token in (kept, ended)]
             await record_uses(connection, uses)
 
     accounts.run(flush(10, "192.0.2.10"))

@@ -16,8 +16,8 @@ ALLOWED = {
     "log": {"settings"},
     "store": {"model", "version"},  # SQL lives here only, and knows no HTTP
     "guard": {"model"},
-    "hot": {"model", "clock", "store"},
-    "fresh": {"model", "store"},
+    "hot": {"model"},  # no SQL, no clock but the one that currency holds
+    "fresh": {"clock", "hot", "model", "store"},  # changes flow from the store up into memory
     "usecases": {"model", "store", "guard", "hot", "fresh"},  # no bytes, no status codes
     "edge": {"model", "usecases", "hot"},  # knows no SQL
     "background": {"model", "store", "usecases"},

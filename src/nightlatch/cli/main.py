@@ -8,6 +8,7 @@ import typer
 
 from nightlatch.cli.command import Call, ConfigOption, DatabaseUrlOption
 from nightlatch.cli.failure import report_bug, report_usage
+from nightlatch.cli.lease import lease
 from nightlatch.cli.member import members
 from nightlatch.cli.migrate import migrate
 from nightlatch.cli.organization import organizations
@@ -41,6 +42,7 @@ application.add_typer(organizations, name="organization")
 application.add_typer(users, name="user")
 application.add_typer(members, name="member")
 application.add_typer(tokens, name="token")
+application.add_typer(lease, name="lease")
 application.command("version")(version)
 
 

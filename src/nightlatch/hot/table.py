@@ -89,14 +89,13 @@ class Table:
 
     def apply(self, snapshot: Snapshot, changes: Sequence[Change]) -> None:
         """Bring the table to that snapshot, by the changes after `applied`; in one step."""
-        expected = range(self.applied + 1, snapshot.number + 1)
-        contiguous = len(changes) == len(expected) and all(
-            change.number == number for change, number in zip(changes, expected, strict=True)
-        )
+        numbers = [change.number for change in changes]
+        contiguous = numbers == list(range(self.applied + 1, self.applied + 1 + len(numbers)))
+        complete = contiguous and self.applied + len(numbers) == snapshot.number
         understood = all(
             change.digest is not None and len(change.digest) in _DIGEST_BYTES for change in changes
         )
-        if snapshot.epoch != self.epoch or not contiguous or not understood:
+        if snapshot.epoch != self.epoch or not complete or not understood:
             self.start_over(snapshot)
             return
         for change in changes:

@@ -91,6 +91,14 @@ class EndedToken:
 
 
 @dataclass(frozen=True, slots=True)
+class LeaseRecord:
+    """The lease, in milliseconds: as processes use it, and as whoever ends tokens waits for it."""
+
+    milliseconds: int
+    waited_milliseconds: int
+
+
+@dataclass(frozen=True, slots=True)
 class Page(Generic[Item]):
     """One page of a list, and how many there are in all."""
 

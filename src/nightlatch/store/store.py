@@ -15,6 +15,11 @@ class Store:
     def __init__(self, engines: Engines) -> None:
         self._engines = engines
 
+    @property
+    def is_file(self) -> bool:
+        """Whether it is an SQLite file."""
+        return self._engines.sqlite_file is not None
+
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
         """A connection on which each statement stands alone, seeing all that was committed before.

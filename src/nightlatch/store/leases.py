@@ -1,0 +1,43 @@
+"""The lease in the database: how long memory may be trusted after a read, for all nodes alike."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from sqlalchemy import func, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from nightlatch.model.records import LeaseRecord
+from nightlatch.store.tables import change_counter
+
+_ADVISORY_LOCK = 0x6E6C6C65
+"""Held by whoever changes the lease, through both of its steps."""
+
+_COLUMNS = (change_counter.c.lease_milliseconds, change_counter.c.lease_waited_milliseconds)
+
+
+async def find_lease(connection: AsyncConnection) -> LeaseRecord:
+    """The lease, as feeds use it and as revocations wait for it."""
+    return LeaseRecord(*(await connection.execute(select(*_COLUMNS))).one())
+
+
+async def set_lease(connection: AsyncConnection, lease: LeaseRecord) -> None:
+    """Store both."""
+    await connection.execute(
+        update(change_counter).values(
+            lease_milliseconds=lease.milliseconds, lease_waited_milliseconds=lease.waited_milliseconds
+        )
+    )
+
+
+@asynccontextmanager
+async def changing_lease(connection: AsyncConnection) -> AsyncIterator[bool]:
+    """Whether nobody else is changing it; if so, nobody else begins to before the block ends.
+
+    The connection must stay open meanwhile, outside a transaction.
+    """
+    free: bool = (await connection.execute(select(func.pg_try_advisory_lock(_ADVISORY_LOCK)))).scalar_one()
+    try:
+        yield free
+    finally:
+        if free:
+            await connection.execute(select(func.pg_advisory_unlock(_ADVISORY_LOCK)))

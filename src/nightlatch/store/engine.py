@@ -14,6 +14,7 @@ from sqlalchemy import Connection, event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from nightlatch.model.errors import CannotStart
+from nightlatch.store.file_system import check_local
 from nightlatch.store.sqlite_connection import SqliteConnection
 
 BUSY_SECONDS = 10.0
@@ -89,6 +90,7 @@ def _open_postgresql(database_url: str) -> Engines:
 
 
 def _open_sqlite(path: Path) -> Engines:
+    check_local(path)
     _create_private(path)
 
     def engine(size: int, in_thread: bool) -> AsyncEngine:

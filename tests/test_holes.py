@@ -9,6 +9,7 @@ import contextlib
 import os
 import re
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -644,7 +645,7 @@ def test_h22_a_file_put_in_its_place_is_noticed_and_nothing_is_accepted_from_the
 ) -> None:
     ended: list[int] = []
     monkeypatch.setattr(shared_file, "WATCH_SECONDS", 0.01)
-    monkeypatch.setattr(shared_file.signal, "raise_signal", ended.append)
+    monkeypatch.setattr(signal, "raise_signal", ended.append)
     accounts = Accounts(f"sqlite:///{tmp_path}/nightlatch.db")
     memory = Memory(accounts)
     try:

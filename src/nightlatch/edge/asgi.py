@@ -22,7 +22,7 @@ from nightlatch.edge.request_log import RequestLog
 from nightlatch.edge.request_shape import RequestShape
 from nightlatch.edge.resource import describe, route
 from nightlatch.edge.tokens import token_list_resource, token_resource
-from nightlatch.edge.verify import Verify
+from nightlatch.edge.verify import Verify, verify_resource
 from nightlatch.model.errors import NightlatchError
 from nightlatch.usecases.services import Services
 
@@ -54,6 +54,7 @@ def build_application(
         resource = make_resource(services)
         describe(document, resource)
         routes.append(route(services, resource))
+    describe(document, verify_resource)
     app = Starlette(
         routes=[*routes, *docs_routes(document, version)],
         exception_handlers={

@@ -85,6 +85,16 @@ class Health(BaseModel):
 
 
 _CHALLENGE: Final = {"WWW-Authenticate": {"schema": {"type": "string"}, "required": True}}
+IDENTITY: Final = {
+    name: {"schema": {"type": "string"}, "required": True, "description": description}
+    for name, description in (
+        ("X-Auth-Organization", "The organization's id."),
+        ("X-Auth-User", "The user's e-mail address, percent-encoded outside printable ASCII."),
+        ("X-Auth-Role", "`owner` or `member`."),
+        ("X-Auth-Token-Id", "The token's public id."),
+        ("X-Auth-Expiry", "When the token expires, empty for never."),
+    )
+}
 _RETRY: Final = {"Retry-After": {"schema": {"type": "integer"}, "required": True}}
 
 

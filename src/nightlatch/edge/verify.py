@@ -9,8 +9,12 @@ import json
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from nightlatch.edge import documents
+from nightlatch.edge.resource import Operation, Resource
 from nightlatch.hot.header import HeaderFault, TokenHeader
 from nightlatch.hot.known import Known
 from nightlatch.model.errors import Unavailable
@@ -25,6 +29,48 @@ _EVERY: Final = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"
 _NO_BODY: Final = (b"content-length", b"0")
 _END: Final = {"type": "http.response.body", "body": b""}
 _FORBIDDEN: Final = "You do not have permission to perform this action."
+
+
+async def verify_token(request: Request) -> Response:
+    """Who is behind a request, for a proxy to ask; any method is answered alike, and no body is read."""
+    raise RuntimeError("verify is answered in front of the framework; this stands for it in the document")
+
+
+verify_resource: Final = Resource(
+    PATHS[0],
+    "Verify",
+    "Verification",
+    {
+        "GET": Operation(
+            verify_token,
+            "Verify a token",
+            {
+                200: documents.response(None, "A live token.") | {"headers": documents.IDENTITY},
+                401: documents.UNAUTHENTICATED,
+                403: documents.response(documents.Detail, "The token is another organization's."),
+                503: documents.UNAVAILABLE,
+            },
+            {
+                "security": documents.TOKEN_SECURITY,
+                "parameters": [
+                    {
+                        "name": "organization_id",
+                        "in": "query",
+                        "description": "The organization that the token must be of.",
+                        "schema": {"type": "string"},
+                    },
+                    {
+                        "name": "X-Organization-Id",
+                        "in": "header",
+                        "description": "The same, for proxies that cannot set a query.",
+                        "schema": {"type": "string"},
+                    },
+                ],
+            },
+        )
+    },
+)
+"""What the OpenAPI document says of it."""
 
 
 class Verify:

@@ -14,6 +14,7 @@ from nightlatch.usecases.prune import prune_expired
 from nightlatch.usecases.services import Services
 
 PRUNE_SECONDS = 3600.0
+RESTART_SECONDS = 0.5
 
 _log = structlog.get_logger("nightlatch")
 
@@ -24,7 +25,8 @@ async def running_background(
 ) -> AsyncIterator[None]:
     """Run the periodic work until the block ends, then flush once more."""
     tasks = [
-        asyncio.create_task(services.currency.keep()),
+        # It ends by an error only: then it begins again, or nothing would ever be accepted from memory.
+        asyncio.create_task(_repeat(0.0, services.currency.keep, RESTART_SECONDS)),
         asyncio.create_task(_repeat(flush_seconds, lambda: flush_uses(services))),
         asyncio.create_task(_repeat(PRUNE_SECONDS, lambda: prune_expired(services))),
     ]
@@ -39,10 +41,13 @@ async def running_background(
         await _attempt(lambda: flush_uses(services))
 
 
-async def _repeat(seconds: float, work: Callable[[], Awaitable[object]]) -> None:
+async def _repeat(
+    seconds: float, work: Callable[[], Awaitable[object]], between: float | None = None
+) -> None:
+    await asyncio.sleep(seconds)
     while True:
-        await asyncio.sleep(seconds)
         await _attempt(work)
+        await asyncio.sleep(seconds if between is None else between)
 
 
 async def _attempt(work: Callable[[], Awaitable[object]]) -> None:

@@ -104,7 +104,15 @@ class Fills:
             task.exception()  # whoever waited has it; if nobody did, it is no news
 
     async def _read(self, digest: TokenDigest) -> StandingRead:
-        async with self._turns, self._store.read() as connection:
+        async with self._turns:
+            try:
+                return await self._read_once(digest)
+            except StoreUnavailable:
+                # A connection that was cut while it was idle is noticed by whoever gets it: once more.
+                return await self._read_once(digest)
+
+    async def _read_once(self, digest: TokenDigest) -> StandingRead:
+        async with self._store.read() as connection:
             return await read_standing(connection, digest)
 
 

@@ -42,17 +42,14 @@ async def change_lease(services: Services, milliseconds: int) -> LeaseRecord:
         if not free:
             raise Refused("Somebody else is changing the lease. Try again when they are done.")
         before = await find_lease(connection)
+        # What is waited for may be more than the lease, if an earlier lowering was interrupted.
         waited = max(milliseconds, before.waited_milliseconds)
-        await _store(services, LeaseRecord(milliseconds, waited))
+        # Both steps on the connection that holds the lock: without the lock there is no second step.
+        await set_lease(connection, LeaseRecord(milliseconds, waited))
         if waited > milliseconds:
             await asyncio.sleep(waited / 1000 * CLOCK_RATE_FACTOR + MARGIN_SECONDS)
-            await _store(services, LeaseRecord(milliseconds, milliseconds))
+            await set_lease(connection, LeaseRecord(milliseconds, milliseconds))
     return LeaseRecord(milliseconds, milliseconds)
-
-
-async def _store(services: Services, lease: LeaseRecord) -> None:
-    async with services.store.write() as connection:
-        await set_lease(connection, lease)
 
 
 def _check_database(services: Services) -> None:

@@ -94,6 +94,7 @@ def test_every_route_is_in_the_document(document: Any) -> None:
         "/api/auth/logoutall/": ["post"],
         "/api/auth/tokens/": ["get"],
         "/api/auth/tokens/{token_id}/": ["delete"],
+        "/api/auth/verify/": ["get"],
         "/api/v1/organizations/": ["get"],
         "/health/live/": ["get"],
         "/health/ready/": ["get"],

@@ -1,4 +1,4 @@
-"""The lease protocol of PostgreSQL (DESIGN.md §5) as a model small enough to visit every state.
+"""The lease protocol of PostgreSQL (docs/memory.md) as a model small enough to visit every state.
 
 One token, one process that verifies it, one that revokes it, the database between them. A step is
 what one of them does without the others being able to come between: the database executes a

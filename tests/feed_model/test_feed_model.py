@@ -1,4 +1,4 @@
-"""Promise 2 on PostgreSQL: the rule of DESIGN.md §5 is enough, and nothing in it can be left out.
+"""Promise 2 on PostgreSQL: the rule of docs/memory.md is enough, and nothing in it can be left out.
 
 `model` and `lease_change` say what is modelled. That a way to break the promise is found for each
 ingredient left out is also what shows that the models can find one.

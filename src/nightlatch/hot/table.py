@@ -1,6 +1,6 @@
 """The table of what is known of tokens, bounded, kept current by the numbered changes.
 
-Rules, which SECURITY.md's holes H9, H18, H19, H34 and H35 are about:
+Rules, which the holes H9, H18, H19, H34 and H35 of docs/security.md are about:
 
 * `applied` is the number of the last change that the table knows of. Changes are applied in one
   synchronous step, and only without a gap; after a gap everything is forgotten.

@@ -12,9 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from tests import reopened
 from tests.accounts import Accounts
 from tests.postgresql import DEBIAN_15, PostgresqlServer, embedded_installation
 from tests.serving import Serving
+
+if hole := os.environ.get("TEST_REOPENED"):
+    reopened.REOPENED[hole][0]()
 
 DATABASES = os.environ.get("TEST_DATABASES", "sqlite,postgresql-18,postgresql-15").split(",")
 

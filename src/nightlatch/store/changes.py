@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import asyncpg
 from sqlalchemy import bindparam, select
 from sqlalchemy.dialects import registry
 
@@ -80,7 +79,9 @@ class PostgresqlFeed:
                 if self._connection is None:
                     self._connection = await self._connect()
                 rows = await self._connection.fetch(self._statement.text, *self._statement.parameters(after))
-        except (TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except Exception as error:
+            # Whatever it is (a connection lost at a bad moment shows as an internal error of the
+            # driver): this read told nothing, and the next one begins on another connection.
             self.close()
             raise StoreUnavailable(_LATER, f"{type(error).__name__}: {error}") from error
         except BaseException:

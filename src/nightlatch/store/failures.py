@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import asyncpg
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
@@ -31,7 +32,7 @@ def translated() -> Iterator[None]:
         raise StoreUnavailable(_LATER, f"{type(error).__name__}: {error}") from error
     except SQLAlchemyError as error:
         raise StoreUnavailable(_LATER, type(error).__name__) from error
-    except (TimeoutError, OSError) as error:
+    except (TimeoutError, OSError, asyncpg.InternalClientError) as error:
         raise StoreUnavailable(_LATER, f"{type(error).__name__}: {error}") from error
 
 

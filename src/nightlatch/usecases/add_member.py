@@ -29,13 +29,18 @@ async def add_member(
 async def change_role(
     services: Services, organization_id: OrganizationId, email: str, role: Role
 ) -> Membership:
-    """The membership with its new role; tokens go on, with it. Raises NotFound or LastOwner."""
+    """The membership with its new role, in force everywhere; tokens go on, with it.
+
+    Raises NotFound or LastOwner.
+    """
     async with services.store.write() as connection:
         membership = await lock_membership(connection, organization_id, email)
         if membership.role is Role.OWNER and role is not Role.OWNER:
             await keep_an_owner(connection, membership)
         await set_role(connection, organization_id, membership.user_id, role)
         changed = await find_membership(connection, organization_id, membership.user_id)
+    # Nothing ended, but an owner who is none any more must not act as one from memory.
+    await services.currency.wait_in_force()
     if changed is None:
         raise RuntimeError("a membership that is locked is missing")
     return changed

@@ -36,8 +36,8 @@ CHEAP_HASH = {"NIGHTLATCH_PASSWORD_HASH_MEMORY_KIB": "8", "NIGHTLATCH_PASSWORD_H
 
 PRELOADED = """
 import importlib, json, os, pkgutil, socket, sys
-import aiosqlite, asyncpg, rich.console, rich.table, rich.text
-import sqlalchemy.dialects.postgresql.asyncpg, sqlalchemy.dialects.sqlite.aiosqlite
+import asyncpg, rich.console, rich.table, rich.text
+import sqlalchemy.dialects.postgresql.asyncpg
 import nightlatch.app, nightlatch.cli.main, nightlatch.cli.session, nightlatch.store.schema
 import nightlatch.usecases, typer.rich_utils
 

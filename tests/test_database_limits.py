@@ -128,7 +128,8 @@ def test_no_isolation_level_lets_two_transactions_take_one_place(
         both_begun = asyncio.Barrier(2)
 
         async def take() -> None:
-            async with accounts.engines.writing.connect() as connection:
+            engine: Any = accounts.engines.writing
+            async with engine.connect() as connection:
                 await connection.execution_options(isolation_level=level)
                 await connection.execute(text("SELECT count(*) FROM token"))
                 await both_begun.wait()

@@ -85,7 +85,8 @@ def test_promise_3_a_known_token_needs_no_database(
     async def count() -> list[bool]:
         from sqlalchemy import event
 
-        for engine in (accounts.engines.reading, accounts.engines.writing):
+        engines: list[Any] = [accounts.engines.reading, accounts.engines.writing]
+        for engine in engines:
             event.listen(engine.sync_engine, "before_cursor_execute", lambda *_: asked.append("statement"))
         return [
             isinstance(memory.lookup.find_nowait(f"Token {token}".encode(), ""), Known) for _ in range(1000)
@@ -729,7 +730,7 @@ def test_h24_the_database_files_are_opened_in_three_places_only() -> None:
         "store/changes.py",
         "store/checkpoint.py",  # a lock file of its own
         "store/engine.py",  # creates the file, before SQLite opens it
-        "store/sqlite_connection.py",
+        "store/sqlite_file.py",
         "store/wal_index.py",  # never closed
     }
 

@@ -9,6 +9,7 @@ import structlog
 from nightlatch.model.errors import StoreUnavailable
 from nightlatch.store.checkpoint import keep_checkpointing
 from nightlatch.store.engine import Engines
+from nightlatch.store.sqlite_file import SqliteWriter
 from nightlatch.usecases.flush_uses import flush_uses
 from nightlatch.usecases.prune import prune_expired
 from nightlatch.usecases.services import Services
@@ -30,8 +31,8 @@ async def running_background(
         asyncio.create_task(_repeat(flush_seconds, lambda: flush_uses(services))),
         asyncio.create_task(_repeat(PRUNE_SECONDS, lambda: prune_expired(services))),
     ]
-    if engines.sqlite_file is not None:
-        tasks.append(asyncio.create_task(keep_checkpointing(engines, engines.sqlite_file)))
+    if engines.sqlite_file is not None and isinstance(engines.writing, SqliteWriter):
+        tasks.append(asyncio.create_task(keep_checkpointing(engines.writing, engines.sqlite_file)))
     try:
         yield
     finally:

@@ -16,25 +16,25 @@ from pathlib import Path
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from nightlatch.store.engine import Engines
+from nightlatch.store.sqlite_file import SqliteWriter
 
 INTERVAL_SECONDS = 2.0
 PAUSE_SECONDS = 30.0
 """After a checkpoint that a reader of old pages kept from its end."""
-BUSY_MILLISECONDS = 250
+BUSY_SECONDS = 0.25
 """How long a checkpoint waits for readers; it holds the writer's lock meanwhile."""
 LOG_BYTES = 4 * 1024 * 1024
 """The log is written back, and emptied, when it is larger than this."""
 
 
-async def keep_checkpointing(engines: Engines, database: Path) -> None:
+async def keep_checkpointing(writer: SqliteWriter, database: Path) -> None:
     """Run until cancelled; does nothing while another process is the checkpointer."""
     lock = os.open(f"{database}-checkpointer", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     try:
         while True:
             done = True
             if _is_checkpointer(lock) and _log_bytes(database) > LOG_BYTES:
-                done = await _checkpoint(engines)
+                done = await _checkpoint(writer)
             await asyncio.sleep(INTERVAL_SECONDS if done else PAUSE_SECONDS)
     finally:
         os.close(lock)
@@ -55,17 +55,10 @@ def _log_bytes(database: Path) -> int:
         return 0
 
 
-async def _checkpoint(engines: Engines) -> bool:
+async def _checkpoint(writer: SqliteWriter) -> bool:
     """Whether all of the log was written back."""
-    # The connection that writes: a checkpoint waits for the disk, so it belongs in a thread, and
-    # cannot run inside a transaction, so that SQLAlchemy must not begin one.
     try:
-        async with engines.writing.connect() as connection:
-            driver = (await connection.get_raw_connection()).driver_connection
-            if driver is None:
-                return False
-            busy, _, _ = await driver.checkpoint(BUSY_MILLISECONDS)
-    except (SQLAlchemyError, sqlite3.Error) as error:
+        return await writer.checkpoint(BUSY_SECONDS)
+    except (SQLAlchemyError, sqlite3.Error, TimeoutError) as error:
         structlog.get_logger("nightlatch").warning("checkpoint_failed", reason=type(error).__name__)
         return False
-    return not busy

@@ -1,8 +1,6 @@
 """Engines: how each database is opened, and what every connection must be set to."""
 
 import os
-import sqlite3
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,21 +8,17 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import asyncpg
-from sqlalchemy import Connection, event
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from nightlatch.model.errors import CannotStart
+from nightlatch.store.connection import Engine
 from nightlatch.store.file_system import check_local
-from nightlatch.store.sqlite_connection import SqliteConnection
+from nightlatch.store.sqlite_file import SqliteReader, SqliteWriter
 
 BUSY_SECONDS = 10.0
-"""How long a write waits for its turn: for SQLite's one writer, or for a pooled connection."""
+"""How long it may take to get a connection."""
 
 POSTGRESQL_CONNECTIONS_MAX = 10
-SQLITE_READERS_MAX = 4
-_SWITCH_TRIES = 500
-READ_BUSY_SECONDS = 1.0
-"""Readers wait for nobody, except while a log left by a crash is recovered."""
 
 _POSTGRESQL_SESSION = {
     "application_name": "nightlatch",
@@ -46,8 +40,8 @@ class Engines:
     `sqlite_file` is None for PostgreSQL; there `connect` makes a connection beside the engines'.
     """
 
-    reading: AsyncEngine
-    writing: AsyncEngine
+    reading: Engine
+    writing: Engine
     sqlite_file: Path | None
     connect: Callable[[], Awaitable[Any]]
 
@@ -92,37 +86,11 @@ def _open_postgresql(database_url: str) -> Engines:
 def _open_sqlite(path: Path) -> Engines:
     check_local(path)
     _create_private(path)
-
-    def engine(size: int, in_thread: bool) -> AsyncEngine:
-        async def connect(*_: Any, **__: Any) -> SqliteConnection:
-            return SqliteConnection(path, BUSY_SECONDS if in_thread else READ_BUSY_SECONDS, in_thread)
-
-        made = create_async_engine(
-            f"sqlite+aiosqlite:///{path}",
-            pool_size=size,
-            max_overflow=0,
-            pool_timeout=BUSY_SECONDS,
-            connect_args={"async_creator_fn": connect},
-            hide_parameters=True,
-        )
-        event.listen(made.sync_engine, "connect", _set_up_sqlite)
-        return made
-
-    writing = engine(1, in_thread=True)
-    # The lock is taken at once: a transaction that read first could not be upgraded under load.
-    event.listen(writing.sync_engine, "begin", _begin_immediate)
-    return Engines(engine(SQLITE_READERS_MAX, in_thread=False), writing, path, _no_server)
+    return Engines(SqliteReader(path), SqliteWriter(path), path, _no_server)
 
 
 async def _no_server() -> Any:
     raise RuntimeError("a file is not connected to")
-
-
-def _begin_immediate(connection: Connection) -> None:
-    adapted = connection.connection.dbapi_connection
-    if adapted is None:
-        raise RuntimeError("a transaction begins on a connection that is closed")
-    adapted.run_async(lambda driver: driver.begin())
 
 
 def _create_private(path: Path) -> None:
@@ -136,44 +104,3 @@ def _create_private(path: Path) -> None:
             f"database_url (NIGHTLATCH_DATABASE_URL): {path} cannot be created: {error.strerror}. "
             "Name a file in an existing folder that this user may write to."
         ) from None
-
-
-def _write_ahead(cursor: Any) -> str:
-    """Switch to a write-ahead log; the journal mode that is in force then.
-
-    A file that two processes create at once refuses one of them at once, without waiting its busy
-    time: the switch is tried again until the other has made it.
-    """
-    for _ in range(_SWITCH_TRIES):
-        try:
-            cursor.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError as error:
-            if "locked" not in str(error):
-                raise
-            time.sleep(0.01)
-        else:
-            break
-    else:
-        cursor.execute("PRAGMA journal_mode = WAL")
-    return str(cursor.fetchone()[0])
-
-
-def _set_up_sqlite(connection: Any, _: Any) -> None:
-    cursor = connection.cursor()
-    try:
-        mode = _write_ahead(cursor)
-        cursor.execute("PRAGMA synchronous = FULL")
-        cursor.execute("PRAGMA foreign_keys = ON")
-        # Checkpoints are made by one process only, see store/checkpoint.py.
-        cursor.execute("PRAGMA wal_autocheckpoint = 0")
-        cursor.fetchall()
-        cursor.execute("PRAGMA synchronous")
-        synchronous = cursor.fetchone()[0]
-    finally:
-        cursor.close()
-    if mode != "wal" or synchronous != 2:
-        raise CannotStart(
-            "database_url (NIGHTLATCH_DATABASE_URL): the SQLite file cannot be used with a write-ahead log "
-            f"and full synchronization (journal_mode {mode}, synchronous {synchronous}). "
-            "Put it on a local file system."
-        )

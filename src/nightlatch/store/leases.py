@@ -4,9 +4,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from sqlalchemy import func, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from nightlatch.model.records import LeaseRecord
+from nightlatch.store.connection import Connection
 from nightlatch.store.tables import change_counter
 
 _ADVISORY_LOCK = 0x6E6C6C65
@@ -15,12 +15,13 @@ _ADVISORY_LOCK = 0x6E6C6C65
 _COLUMNS = (change_counter.c.lease_milliseconds, change_counter.c.lease_waited_milliseconds)
 
 
-async def find_lease(connection: AsyncConnection) -> LeaseRecord:
+async def find_lease(connection: Connection) -> LeaseRecord:
     """The lease, as feeds use it and as revocations wait for it."""
-    return LeaseRecord(*(await connection.execute(select(*_COLUMNS))).one())
+    row = (await connection.execute(select(*_COLUMNS))).one()
+    return LeaseRecord(row.lease_milliseconds, row.lease_waited_milliseconds)
 
 
-async def set_lease(connection: AsyncConnection, lease: LeaseRecord) -> None:
+async def set_lease(connection: Connection, lease: LeaseRecord) -> None:
     """Store both."""
     await connection.execute(
         update(change_counter).values(
@@ -30,7 +31,7 @@ async def set_lease(connection: AsyncConnection, lease: LeaseRecord) -> None:
 
 
 @asynccontextmanager
-async def changing_lease(connection: AsyncConnection) -> AsyncIterator[bool]:
+async def changing_lease(connection: Connection) -> AsyncIterator[bool]:
     """Whether nobody else is changing it; if so, nobody else begins to before the block ends.
 
     The connection must stay open meanwhile, outside a transaction.

@@ -5,12 +5,12 @@ from datetime import datetime
 
 from sqlalchemy import Integer, String, Text, and_, bindparam, func, insert, or_, select
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from nightlatch.model.errors import TokenLimitReached
 from nightlatch.model.names import Email, OrganizationId, Role, UserId
 from nightlatch.model.token import PlainToken
 from nightlatch.store.columns import database_now, database_now_plus
+from nightlatch.store.connection import Connection
 from nightlatch.store.failures import violated_constraint
 from nightlatch.store.tables import membership, organization, token, user
 
@@ -105,7 +105,7 @@ _INSERT = (
 
 
 async def find_candidate(
-    connection: AsyncConnection, email: Email, organization_id: OrganizationId
+    connection: Connection, email: Email, organization_id: OrganizationId
 ) -> LoginCandidate | None:
     """Whom to check the password of: None for an unknown user or organization, or a non-member."""
     parameters = {"email": email, "organization_id": organization_id}
@@ -134,7 +134,7 @@ class StoredToken:
 
 
 async def insert_token(
-    connection: AsyncConnection, candidate: LoginCandidate, new: NewToken
+    connection: Connection, candidate: LoginCandidate, new: NewToken
 ) -> StoredToken | None:
     """Store the token; None if the candidate was shut out since their password was checked (H10).
 

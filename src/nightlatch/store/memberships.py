@@ -4,12 +4,12 @@ from typing import Any
 
 from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from nightlatch.model.errors import AlreadyExists
 from nightlatch.model.names import Email, OrganizationId, Role, UserId
 from nightlatch.model.records import Membership
 from nightlatch.store.columns import database_now
+from nightlatch.store.connection import Connection
 from nightlatch.store.tables import membership, user
 
 _LISTED = select(
@@ -34,7 +34,7 @@ def _membership(row: Any) -> Membership:
 
 
 async def find_membership(
-    connection: AsyncConnection, organization_id: OrganizationId, user_id: UserId
+    connection: Connection, organization_id: OrganizationId, user_id: UserId
 ) -> Membership | None:
     """The user's membership in the organization."""
     query = _LISTED.where(membership.c.organization_id == organization_id, membership.c.user_id == user_id)
@@ -42,14 +42,14 @@ async def find_membership(
     return None if row is None else _membership(row)
 
 
-async def list_memberships(connection: AsyncConnection, organization_id: OrganizationId) -> list[Membership]:
+async def list_memberships(connection: Connection, organization_id: OrganizationId) -> list[Membership]:
     """The organization's members, by e-mail address."""
     query = _LISTED.where(membership.c.organization_id == organization_id).order_by(user.c.email)
     return [_membership(row) for row in await connection.execute(query)]
 
 
 async def insert_membership(
-    connection: AsyncConnection, organization_id: OrganizationId, user_id: UserId, email: Email, role: Role
+    connection: Connection, organization_id: OrganizationId, user_id: UserId, email: Email, role: Role
 ) -> None:
     """Make the user a member; raises AlreadyExists. The caller has locked the organization."""
     values = {
@@ -65,7 +65,7 @@ async def insert_membership(
 
 
 async def set_role(
-    connection: AsyncConnection, organization_id: OrganizationId, user_id: UserId, role: Role
+    connection: Connection, organization_id: OrganizationId, user_id: UserId, role: Role
 ) -> None:
     """Change what a member may do."""
     await connection.execute(
@@ -75,9 +75,7 @@ async def set_role(
     )
 
 
-async def delete_membership(
-    connection: AsyncConnection, organization_id: OrganizationId, user_id: UserId
-) -> None:
+async def delete_membership(connection: Connection, organization_id: OrganizationId, user_id: UserId) -> None:
     """End a membership; the database ends its tokens with it."""
     await connection.execute(
         delete(membership).where(
@@ -87,7 +85,7 @@ async def delete_membership(
 
 
 async def count_other_active_owners(
-    connection: AsyncConnection, organization_id: OrganizationId, user_id: UserId
+    connection: Connection, organization_id: OrganizationId, user_id: UserId
 ) -> int:
     """How many owners the organization would have without this user."""
     query = (
@@ -101,4 +99,5 @@ async def count_other_active_owners(
             user.c.disabled.is_(None),
         )
     )
-    return (await connection.execute(query)).scalar_one()
+    count: int = (await connection.execute(query)).scalar_one()
+    return count

@@ -5,12 +5,12 @@ from typing import Any
 
 from sqlalchemy import bindparam, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from nightlatch.model.errors import AlreadyExists
 from nightlatch.model.names import LimitPolicy, OrganizationId, UserId
 from nightlatch.model.records import Organization, OrganizationSummary, Page
 from nightlatch.store.columns import database_now, row_offset
+from nightlatch.store.connection import Connection
 from nightlatch.store.tables import membership, organization
 
 _BY_ID = select(organization).where(organization.c.id == bindparam("id"))
@@ -28,23 +28,19 @@ def _organization(row: Any) -> Organization:
     )
 
 
-async def find_organization(
-    connection: AsyncConnection, organization_id: OrganizationId
-) -> Organization | None:
+async def find_organization(connection: Connection, organization_id: OrganizationId) -> Organization | None:
     """The organization, open or closed."""
     row = (await connection.execute(_BY_ID, {"id": organization_id})).one_or_none()
     return None if row is None else _organization(row)
 
 
-async def lock_organization(
-    connection: AsyncConnection, organization_id: OrganizationId
-) -> Organization | None:
+async def lock_organization(connection: Connection, organization_id: OrganizationId) -> Organization | None:
     """The organization, locked to the end of the transaction: first lock of every use case."""
     row = (await connection.execute(_BY_ID.with_for_update(), {"id": organization_id})).one_or_none()
     return None if row is None else _organization(row)
 
 
-async def list_organizations(connection: AsyncConnection, closed_too: bool) -> list[Organization]:
+async def list_organizations(connection: Connection, closed_too: bool) -> list[Organization]:
     """All organizations, by id."""
     query = select(organization).order_by(organization.c.id)
     if not closed_too:
@@ -66,7 +62,7 @@ _PAGE_OF_USER = (
 
 
 async def list_organizations_of_user(
-    connection: AsyncConnection, user_id: UserId, limit: int, offset: int
+    connection: Connection, user_id: UserId, limit: int, offset: int
 ) -> Page[OrganizationSummary]:
     """The open organizations of which the user is a member, by name."""
     count = (await connection.execute(_COUNT_OF_USER, {"user_id": user_id})).scalar_one()
@@ -76,7 +72,7 @@ async def list_organizations_of_user(
 
 
 async def insert_organization(
-    connection: AsyncConnection,
+    connection: Connection,
     organization_id: OrganizationId,
     name: str,
     token_limit: int,
@@ -99,7 +95,7 @@ async def insert_organization(
 
 
 async def update_organization(
-    connection: AsyncConnection, organization_id: OrganizationId, values: Mapping[str, Any]
+    connection: Connection, organization_id: OrganizationId, values: Mapping[str, Any]
 ) -> Organization:
     """Set columns of an organization that the caller has locked."""
     row = (
@@ -113,6 +109,6 @@ async def update_organization(
     return _organization(row)
 
 
-async def close_organization(connection: AsyncConnection, organization_id: OrganizationId) -> Organization:
+async def close_organization(connection: Connection, organization_id: OrganizationId) -> Organization:
     """Mark an organization that the caller has locked as closed; nothing opens it again."""
     return await update_organization(connection, organization_id, {"closed": database_now()})

@@ -3,9 +3,9 @@
 from datetime import timedelta
 
 from sqlalchemy import delete, select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from nightlatch.store.columns import database_now
+from nightlatch.store.connection import Connection
 from nightlatch.store.tables import change, token
 
 EXPIRED_TOKENS_KEPT = timedelta(days=7)
@@ -13,7 +13,7 @@ CHANGES_KEPT = timedelta(hours=1)
 BATCH_ROWS = 1000
 
 
-async def prune(connection: AsyncConnection) -> int:
+async def prune(connection: Connection) -> int:
     """Delete a batch of long expired tokens and old change rows; the number of tokens deleted."""
     now = (await connection.execute(select(database_now()))).scalar_one()
     await connection.execute(delete(change).where(change.c.at < now - CHANGES_KEPT))

@@ -3,11 +3,11 @@
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from nightlatch.model.change import Snapshot
 from nightlatch.model.errors import StoreUnavailable
 from nightlatch.store.columns import database_epoch, database_now
+from nightlatch.store.connection import Connection
 from nightlatch.store.tables import change_counter
 
 SNAPSHOT: Final[tuple[ColumnElement[Any], ...]] = (
@@ -27,7 +27,7 @@ def read_snapshot(epoch: str | None, head: int, seconds: float, lease_millisecon
     return Snapshot(epoch, head, seconds, lease_milliseconds / 1000)
 
 
-async def read_lease_waited(connection: AsyncConnection) -> float:
+async def read_lease_waited(connection: Connection) -> float:
     """The lease, in seconds, that a revocation acknowledged before this statement must be waited for by.
 
     Read after the commit, never before: a lease raised in between has been read by nobody who has not

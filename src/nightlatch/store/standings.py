@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from sqlalchemy import select, true
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from nightlatch.model.change import Snapshot
 from nightlatch.model.standing import Standing
 from nightlatch.model.token import TokenDigest
+from nightlatch.store.connection import Connection
 from nightlatch.store.snapshots import SNAPSHOT, read_snapshot
 from nightlatch.store.tables import change_counter
 from nightlatch.store.tokens import STANDING, read_row
@@ -28,7 +28,7 @@ class StandingRead:
     snapshot: Snapshot
 
 
-async def read_standing(connection: AsyncConnection, digest: TokenDigest) -> StandingRead:
+async def read_standing(connection: Connection, digest: TokenDigest) -> StandingRead:
     """What the database says of the token. Raises StoreUnavailable for a standby."""
     row = (await connection.execute(_READ, {"digest": digest.value})).one()
     snapshot = read_snapshot(row.epoch, row.head, row.now.timestamp(), row.lease_milliseconds)

@@ -3,8 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
+from nightlatch.store.connection import Connection
 from nightlatch.store.engine import Engines
 from nightlatch.store.failures import translated
 
@@ -21,7 +20,7 @@ class Store:
         return self._engines.sqlite_file is not None
 
     @asynccontextmanager
-    async def read(self) -> AsyncIterator[AsyncConnection]:
+    async def read(self) -> AsyncIterator[Connection]:
         """A connection on which each statement stands alone, seeing all that was committed before.
 
         Raises StoreUnavailable.
@@ -31,7 +30,7 @@ class Store:
                 yield connection
 
     @asynccontextmanager
-    async def write(self) -> AsyncIterator[AsyncConnection]:
+    async def write(self) -> AsyncIterator[Connection]:
         """One transaction: committed, durably, when the block ends without an error.
 
         Raises StoreUnavailable; when the COMMIT itself was cut off, what was done may have

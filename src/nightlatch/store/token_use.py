@@ -6,10 +6,10 @@ from typing import Any
 
 from sqlalchemy import Select, bindparam, select
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from nightlatch.model.use import Use
 from nightlatch.store.columns import Instant
+from nightlatch.store.connection import Connection
 from nightlatch.store.tables import token, token_use
 
 
@@ -40,7 +40,7 @@ def _upsert(dialect: str) -> Any:
 _UPSERTS = {dialect: _upsert(dialect) for dialect in ("sqlite", "postgresql")}
 
 
-async def record_uses(connection: AsyncConnection, uses: Sequence[Use]) -> None:
+async def record_uses(connection: Connection, uses: Sequence[Use]) -> None:
     """Keep each use unless a newer one is known."""
     parameters = [
         {

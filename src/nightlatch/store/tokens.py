@@ -3,13 +3,13 @@
 from typing import Any
 
 from sqlalchemy import ColumnElement, bindparam, delete, func, or_, select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from nightlatch.model.names import Email, OrganizationId, Role, TokenId, UserId
 from nightlatch.model.records import EndedToken, Page, TokenRecord
 from nightlatch.model.standing import Identity, Standing
 from nightlatch.model.token import TokenDigest
 from nightlatch.store.columns import database_now, row_offset
+from nightlatch.store.connection import Connection
 from nightlatch.store.tables import membership, organization, token, token_use, user
 
 _USABLE = (
@@ -49,7 +49,7 @@ def read_row(row: Any) -> Standing:
     )
 
 
-async def find_standing(connection: AsyncConnection, digest: TokenDigest) -> Standing | None:
+async def find_standing(connection: Connection, digest: TokenDigest) -> Standing | None:
     """What is known of the token now: None if it is not live."""
     row = (await connection.execute(STANDING, {"digest": digest.value})).one_or_none()
     return None if row is None else read_row(row)
@@ -77,7 +77,7 @@ def _record(row: Any) -> TokenRecord:
 
 
 async def list_live_tokens(
-    connection: AsyncConnection,
+    connection: Connection,
     organization_id: OrganizationId,
     user_id: UserId | None,
     limit: int,
@@ -109,7 +109,7 @@ async def list_live_tokens(
 
 
 async def find_live_token(
-    connection: AsyncConnection, organization_id: OrganizationId, user_id: UserId | None, token_id: TokenId
+    connection: Connection, organization_id: OrganizationId, user_id: UserId | None, token_id: TokenId
 ) -> bool:
     """Whether that token is live, in that organization, and (where given) that user's."""
     query = (
@@ -123,7 +123,7 @@ async def find_live_token(
 _RETURNED = (token.c.id, token.c.organization_id, token.c.user_id)
 
 
-async def _delete(connection: AsyncConnection, *conditions: ColumnElement[bool]) -> list[EndedToken]:
+async def _delete(connection: Connection, *conditions: ColumnElement[bool]) -> list[EndedToken]:
     # Rows in the order of their ids, so that two deletions never wait for each other in a circle.
     chosen = select(token.c.id).where(*conditions).order_by(token.c.id).with_for_update()
     rows = await connection.execute(delete(token).where(token.c.id.in_(chosen)).returning(*_RETURNED))
@@ -135,25 +135,25 @@ async def _delete(connection: AsyncConnection, *conditions: ColumnElement[bool])
 _DELETE_ONE = delete(token).where(token.c.digest == bindparam("digest")).returning(*_RETURNED)
 
 
-async def delete_token(connection: AsyncConnection, digest: TokenDigest) -> bool:
+async def delete_token(connection: Connection, digest: TokenDigest) -> bool:
     """Delete the token with that digest; False if it was gone."""
     return (await connection.execute(_DELETE_ONE, {"digest": digest.value})).one_or_none() is not None
 
 
 async def delete_token_by_id(
-    connection: AsyncConnection, organization_id: OrganizationId, token_id: TokenId
+    connection: Connection, organization_id: OrganizationId, token_id: TokenId
 ) -> list[EndedToken]:
     """Delete one token of the organization."""
     return await _delete(connection, *_chosen(organization_id, None), token.c.id == token_id)
 
 
 async def delete_tokens_in_organization(
-    connection: AsyncConnection, organization_id: OrganizationId, user_id: UserId | None
+    connection: Connection, organization_id: OrganizationId, user_id: UserId | None
 ) -> list[EndedToken]:
     """Delete all tokens of the organization, or of one user in it."""
     return await _delete(connection, *_chosen(organization_id, user_id))
 
 
-async def delete_tokens_of_user(connection: AsyncConnection, user_id: UserId) -> list[EndedToken]:
+async def delete_tokens_of_user(connection: Connection, user_id: UserId) -> list[EndedToken]:
     """Delete all tokens of the user, in every organization."""
     return await _delete(connection, token.c.user_id == user_id)

@@ -4,12 +4,12 @@ from typing import Any
 
 from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from nightlatch.model.errors import AlreadyExists
 from nightlatch.model.names import Email, OrganizationId, UserId
 from nightlatch.model.records import User
 from nightlatch.store.columns import database_now
+from nightlatch.store.connection import Connection
 from nightlatch.store.tables import membership, user
 
 _COLUMNS = (user.c.id, user.c.email, user.c.created, user.c.disabled)
@@ -20,24 +20,24 @@ def _user(row: Any) -> User:
     return User(UserId(row.id), Email(row.email), row.created, row.disabled)
 
 
-async def find_user(connection: AsyncConnection, email: Email) -> User | None:
+async def find_user(connection: Connection, email: Email) -> User | None:
     """The user with that e-mail address."""
     row = (await connection.execute(_BY_EMAIL, {"email": email})).one_or_none()
     return None if row is None else _user(row)
 
 
-async def lock_user(connection: AsyncConnection, email: Email) -> User | None:
+async def lock_user(connection: Connection, email: Email) -> User | None:
     """The user, locked to the end of the transaction: last lock of every use case."""
     row = (await connection.execute(_BY_EMAIL.with_for_update(), {"email": email})).one_or_none()
     return None if row is None else _user(row)
 
 
-async def list_users(connection: AsyncConnection) -> list[User]:
+async def list_users(connection: Connection) -> list[User]:
     """All users, by e-mail address."""
     return [_user(row) for row in await connection.execute(select(*_COLUMNS).order_by(user.c.email))]
 
 
-async def insert_user(connection: AsyncConnection, email: Email, password_hash: str) -> User:
+async def insert_user(connection: Connection, email: Email, password_hash: str) -> User:
     """A new user; raises AlreadyExists."""
     values = {"email": email, "password_hash": password_hash, "created": database_now()}
     try:
@@ -50,7 +50,7 @@ async def insert_user(connection: AsyncConnection, email: Email, password_hash: 
     return _user(row)
 
 
-async def set_password(connection: AsyncConnection, user_id: UserId, password_hash: str) -> None:
+async def set_password(connection: Connection, user_id: UserId, password_hash: str) -> None:
     """A new password: logins that have checked the old one will see that the version has changed."""
     await connection.execute(
         update(user)
@@ -62,12 +62,12 @@ async def set_password(connection: AsyncConnection, user_id: UserId, password_ha
 _REHASH = update(user).where(user.c.id == bindparam("user_id")).values(password_hash=bindparam("new_hash"))
 
 
-async def store_rehash(connection: AsyncConnection, user_id: UserId, password_hash: str) -> None:
+async def store_rehash(connection: Connection, user_id: UserId, password_hash: str) -> None:
     """The same password hashed with other parameters; the caller holds the user's lock."""
     await connection.execute(_REHASH, {"user_id": user_id, "new_hash": password_hash})
 
 
-async def set_disabled(connection: AsyncConnection, user_id: UserId, disabled: bool) -> User:
+async def set_disabled(connection: Connection, user_id: UserId, disabled: bool) -> User:
     """Disable or enable; a user disabled twice keeps the first time."""
     moment = database_now() if disabled else None
     query = update(user).where(user.c.id == user_id)
@@ -77,7 +77,7 @@ async def set_disabled(connection: AsyncConnection, user_id: UserId, disabled: b
     return _user((await connection.execute(select(*_COLUMNS).where(user.c.id == user_id))).one())
 
 
-async def list_organization_ids(connection: AsyncConnection, user_id: UserId) -> list[OrganizationId]:
+async def list_organization_ids(connection: Connection, user_id: UserId) -> list[OrganizationId]:
     """The organizations of which the user is a member, in the order in which they are locked."""
     rows = await connection.execute(
         select(membership.c.organization_id)

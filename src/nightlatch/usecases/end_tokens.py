@@ -3,14 +3,13 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from nightlatch.model.errors import Refused
+from nightlatch.store.connection import Connection
 from nightlatch.usecases.services import Services
 
 
 @asynccontextmanager
-async def ending_tokens(services: Services) -> AsyncIterator[AsyncConnection]:
+async def ending_tokens(services: Services) -> AsyncIterator[Connection]:
     """A unit of work that may end tokens.
 
     It deletes them, and changes what is the reason for it, in the block. When the block has been

@@ -1,10 +1,9 @@
 """Find the user or the member that an operator named, or say what to do instead."""
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from nightlatch.model.errors import LastOwner, NotFound
 from nightlatch.model.names import OrganizationId, normalize_email
 from nightlatch.model.records import Membership, User
+from nightlatch.store.connection import Connection
 from nightlatch.store.memberships import count_other_active_owners, find_membership
 from nightlatch.store.organizations import lock_organization
 from nightlatch.store.users import find_user, lock_user
@@ -15,7 +14,7 @@ def _no_user(email: str) -> NotFound:
     return NotFound(f"There is no user '{email}'. To see which there are: nightlatch user list")
 
 
-async def find_known_user(connection: AsyncConnection, email: str) -> User:
+async def find_known_user(connection: Connection, email: str) -> User:
     """The user with that e-mail address. Raises NotFound."""
     user = await find_user(connection, normalize_email(email))
     if user is None:
@@ -23,7 +22,7 @@ async def find_known_user(connection: AsyncConnection, email: str) -> User:
     return user
 
 
-async def lock_known_user(connection: AsyncConnection, email: str) -> User:
+async def lock_known_user(connection: Connection, email: str) -> User:
     """The same, locked to the end of the transaction. Raises NotFound."""
     user = await lock_user(connection, normalize_email(email))
     if user is None:
@@ -31,16 +30,14 @@ async def lock_known_user(connection: AsyncConnection, email: str) -> User:
     return user
 
 
-async def lock_open_organization(connection: AsyncConnection, organization_id: OrganizationId) -> None:
+async def lock_open_organization(connection: Connection, organization_id: OrganizationId) -> None:
     """Lock the organization to the end of the transaction. Raises NotFound, also for a closed one."""
     organization = await lock_organization(connection, organization_id)
     if organization is None or organization.closed is not None:
         raise no_organization(organization_id)
 
 
-async def lock_membership(
-    connection: AsyncConnection, organization_id: OrganizationId, email: str
-) -> Membership:
+async def lock_membership(connection: Connection, organization_id: OrganizationId, email: str) -> Membership:
     """A member, with the organization locked. Raises NotFound."""
     await lock_open_organization(connection, organization_id)
     user = await find_known_user(connection, email)
@@ -53,7 +50,7 @@ async def lock_membership(
     return membership
 
 
-async def keep_an_owner(connection: AsyncConnection, membership: Membership) -> None:
+async def keep_an_owner(connection: Connection, membership: Membership) -> None:
     """Raise LastOwner if the organization, which is locked, has no other active owner."""
     others = await count_other_active_owners(connection, membership.organization_id, membership.user_id)
     if others == 0:

@@ -1,105 +1,81 @@
-"""Run the benchmarks on both databases and append a line for each to bench/results.jsonl."""
+"""Run the benchmarks: print tables, and append a line for each section and database to bench/results.jsonl.
 
-import json
+`python -m bench [SECTION ...] [--database KIND] [--seconds N] [--rounds N] [--tokens N] [--logouts N]`
+"""
+
+import argparse
 import os
-import platform
-import subprocess
+import signal
 import sys
 import tempfile
-import time
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from tests.accounts import Accounts
-from tests.postgresql import PostgresqlServer, embedded_installation, free_port
-from tests.serving import Serving
+from bench.databases import KINDS, Database, new_database
+from bench.machine import CORES, LOAD_CORE, on_cores
+from bench.options import Options
+from bench.report import append
+from bench.sections import SECTIONS, Section
 
-from bench.baseline import hashes_per_second
-from bench.load import logins_per_second, requests_per_second
-
-SECONDS = 10
-CONNECTIONS = 32
-LOGINS_AT_ONCE = 8
-ORGANIZATIONS = 120
-RESULTS = Path(__file__).parent / "results.jsonl"
-OWASP_HASH: dict[str, Any] = {"password_hash_memory_kib": 19456, "password_hash_time_cost": 2}
+QUIET: Final = 0.5
+NO_DATABASE: Final = "none"
 
 
-def _bare_server(folder: Path) -> tuple[subprocess.Popen[bytes], int]:
-    port = free_port()
-    command = ["--interface", "asgi", "--http", "1", "--loop", "uvloop", "--no-ws", "--no-log"]
-    with (folder / "bare.log").open("wb") as log:
-        process = subprocess.Popen(
-            [
-                str(Path(sys.executable).parent / "granian"),
-                *command,
-                "--port",
-                str(port),
-                "bench.baseline:bare_application",
-            ],
-            stdout=log,
-            stderr=log,
-        )
-    time.sleep(2)
-    return process, port
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__.splitlines()[0])
+    by_default = [name for name, section in SECTIONS.items() if section.by_default]
+    parser.add_argument(
+        "sections",
+        nargs="*",
+        metavar="SECTION",
+        help=f"of {', '.join(SECTIONS)}; by default {', '.join(by_default)}",
+    )
+    parser.add_argument("--database", choices=KINDS, help="by default both, one after the other")
+    parser.add_argument("--seconds", type=int, default=4, help="of one measurement (4)")
+    parser.add_argument("--rounds", type=int, default=5, help="of alternating measurements (5)")
+    parser.add_argument("--tokens", type=int, default=10_000_000, help="in the section `stored` (10 million)")
+    parser.add_argument("--logouts", type=int, default=100, help="in each row of `logout` (100)")
+    arguments = parser.parse_args()
+    unknown = set(arguments.sections) - set(SECTIONS)
+    if unknown:
+        parser.error(f"there is no section {', '.join(sorted(unknown))}; there are {', '.join(SECTIONS)}")
+    arguments.sections = arguments.sections or by_default
+    return arguments
 
 
-def _measure(database_url: str, folder: Path) -> dict[str, Any]:
-    cores = len(os.sched_getaffinity(0))
-    accounts = Accounts(database_url, **OWASP_HASH)
-    people = [accounts.add_person() for _ in range(ORGANIZATIONS)]
-    token = accounts.log_in(accounts.add_person())
-    bare, bare_port = _bare_server(folder)
-    serving = Serving(database_url, folder / "log", **OWASP_HASH).wait_ready()
-    try:
-        base = f"http://127.0.0.1:{serving.port}"
-        header = [f"Authorization: Token {token}"]
-        bare_rate = requests_per_second(f"http://127.0.0.1:{bare_port}/", CONNECTIONS, SECONDS)
-        list_rate = requests_per_second(f"{base}/api/v1/organizations/", CONNECTIONS, SECONDS, header)
-        # The bare hash before and after, so that a machine that slows down shows.
-        before = hashes_per_second(cores, SECONDS / 2)
-        logins = logins_per_second(serving.port, people, LOGINS_AT_ONCE, SECONDS)
-        after = hashes_per_second(cores, SECONDS / 2)
-    finally:
-        bare.terminate()
-        serving.stop()
-        accounts.close()
-    hashes = (before + after) / 2
-    return {
-        "cores": cores,
-        "bare_requests_per_second": round(bare_rate),
-        "list_requests_per_second": round(list_rate),
-        "list_to_bare": round(list_rate / bare_rate, 3),
-        "hashes_per_second": round(hashes, 1),
-        "hashes_before_after": [round(before, 1), round(after, 1)],
-        "logins_per_second": round(logins, 1),
-        "logins_to_hashes": round(logins / hashes, 3),
-    }
+def _run(name: str, section: Section, kind: str, options: Options) -> None:
+    busy = os.getloadavg()[0]
+    print(f"\n## {name}" + ("" if kind == NO_DATABASE else f", {kind}"), flush=True)
+    if busy > QUIET:
+        print(f"\nThe machine is not quiet: its load average is {busy:.1f}.", flush=True)
+    # Threads and processes of the bench's own stay away from the servers' core.
+    with on_cores(LOAD_CORE):
+        result = _measured(section, kind, options)
+    if result:
+        append(name, kind, busy, result)
+
+
+def _measured(section: Section, kind: str, options: Options) -> dict[str, Any]:
+    if kind == NO_DATABASE:
+        with tempfile.TemporaryDirectory(prefix="nightlatch-bench-") as folder:
+            return section.measure(Database(kind, "", Path(folder), None), options)
+    with new_database(kind) as database:
+        return section.measure(database, options)
 
 
 def main() -> None:
-    """One line of results for each database."""
-    commit = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False
-    ).stdout.strip()
-    postgresql = PostgresqlServer(embedded_installation())
-    try:
-        for name in ("sqlite", "postgresql-18"):
-            with tempfile.TemporaryDirectory() as folder:
-                url = f"sqlite:///{folder}/bench.db" if name == "sqlite" else postgresql.create_database()
-                result = {
-                    "at": datetime.now(UTC).isoformat(timespec="seconds"),
-                    "commit": commit,
-                    "machine": f"{platform.machine()}, Python {platform.python_version()}",
-                    "database": name,
-                    **_measure(url, Path(folder)),
-                }
-            print(json.dumps(result, indent=2))
-            with RESULTS.open("a") as file:
-                file.write(json.dumps(result) + "\n")
-    finally:
-        postgresql.remove()
+    """Each section on each database that it is about."""
+    arguments = _arguments()
+    # So that what was started is stopped, and folders are removed.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))
+    options = Options(arguments.seconds, arguments.rounds, arguments.tokens, arguments.logouts)
+    if len(CORES) < 2:
+        print("Servers and load share the only core: figures mean little.", flush=True)
+    for name in arguments.sections:
+        section = SECTIONS[name]
+        for kind in section.databases or (NO_DATABASE,):
+            if arguments.database in (None, kind) or kind == NO_DATABASE:
+                _run(name, section, kind, options)
 
 
 if __name__ == "__main__":

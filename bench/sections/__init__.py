@@ -1,0 +1,31 @@
+"""What is measured, one file to a section."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from bench.databases import KINDS, POSTGRESQL, Database
+from bench.options import Options
+from bench.sections import compare, feed, knox, logins, logout, misses, process, stored, verify
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """How to measure it, on which databases; none: it has nothing to do with ours, and runs once."""
+
+    measure: Callable[[Database, Options], dict[str, Any]]
+    databases: tuple[str, ...] = KINDS
+    by_default: bool = True
+
+
+SECTIONS: Final = {
+    "verify": Section(verify.measure),
+    "compare": Section(compare.measure, ()),
+    "knox": Section(knox.measure, (), by_default=False),
+    "misses": Section(misses.measure),
+    "process": Section(process.measure),
+    "stored": Section(stored.measure),
+    "logout": Section(logout.measure),
+    "feed": Section(feed.measure, (POSTGRESQL,)),
+    "logins": Section(logins.measure),
+}

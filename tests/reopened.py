@@ -69,16 +69,16 @@ def lease_never_ends() -> None:
 def lease_counts_from_the_answer() -> None:
     """PostgreSQL: t0 is taken when the read's rows arrive."""
     trust = _lease()._trust
-    replace_method(_lease(), "_trust", lambda self, _, feed: trust(self, self._elapsed(), feed))
+    replace_method(_lease(), "_trust", lambda self, _, ended, feed: trust(self, ended, ended, feed))
 
 
 def trusted_before_applied() -> None:
     """PostgreSQL: the lease is extended, then the changes are applied (H1)."""
     trust = _lease()._trust
 
-    def trust_first(self: Any, begun: float, feed: Any) -> None:
+    def trust_first(self: Any, begun: float, ended: float, feed: Any) -> None:
         self._until = begun + feed.snapshot.lease_seconds
-        trust(self, begun, feed)
+        trust(self, begun, ended, feed)
 
     replace_method(_lease(), "_trust", trust_first)
 
@@ -156,9 +156,9 @@ def lapses_forget() -> None:
     """PostgreSQL: a lapsed lease clears memory (H20)."""
     trust = _lease()._trust
 
-    def clear_after_a_lapse(self: Any, begun: float, feed: Any) -> None:
+    def clear_after_a_lapse(self: Any, begun: float, ended: float, feed: Any) -> None:
         lapsed = self.database_seconds_nowait() is None
-        trust(self, begun, feed)
+        trust(self, begun, ended, feed)
         if lapsed:
             self._table.start_over(feed.snapshot)
 
@@ -176,11 +176,8 @@ def header_after_the_rows() -> None:
     """SQLite: what was committed while the changes were read counts as seen (H22)."""
 
     def catch_up(self: Any) -> None:
-        if self._feed is None:
-            self._open()
-            return
-        feed = self._feed.read(self._table.applied)
-        self._table.apply(feed.snapshot, feed.changes)
+        read = self._opened_feed().read(self._table.applied)
+        self._table.apply(read.snapshot, read.changes)
         self._seen = self._header()
 
     replace_method(_shared_file(), "_catch_up", catch_up)
@@ -210,17 +207,15 @@ def idle_transactions_go_on() -> None:
 
 def entries_do_not_age() -> None:
     """What memory holds is believed without end, past its expiry too (H29, H31)."""
+    from nightlatch.hot.known import Known
 
-    def endless(encode: Any) -> Any:
-        def encode_known(*arguments: Any) -> Any:
-            known = encode(*arguments)
-            known.until = float("inf")
-            return known
+    begin = Known.__init__
 
-        return encode_known
+    def endless(self: Any, standing: Any, read_seconds: float) -> None:
+        begin(self, standing, read_seconds)
+        self.until = float("inf")
 
-    importlib.import_module("nightlatch.hot.table")
-    replace_everywhere("nightlatch.hot.known", "encode_known", endless)
+    replace_method(Known, "__init__", endless)
 
 
 def lease_is_lowered_at_once() -> None:

@@ -1,6 +1,7 @@
 """What the database itself refuses and records, raw SQL included."""
 
 import asyncio
+import hashlib
 import secrets
 import time
 from typing import Any
@@ -9,10 +10,11 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from nightlatch.model.errors import TokenLimitReached
-from nightlatch.model.names import OrganizationId, Role, TokenId
+from nightlatch.model.errors import StoreUnavailable, TokenLimitReached
+from nightlatch.model.names import OrganizationId, Role
 from nightlatch.model.use import Use
 from nightlatch.usecases.log_in import Login, log_in
+from nightlatch.usecases.revoke_tokens import show_tokens
 from nightlatch.usecases.update_organization import OrganizationChange, update_organization
 from tests.accounts import Accounts, Person
 from tests.conftest import Database
@@ -171,6 +173,10 @@ def test_a_limit_below_what_is_live_ends_nothing_and_admits_nothing(
     assert accounts.live_tokens(person.organization_id) == 5
 
 
+def digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()
+
+
 def head(accounts: Accounts) -> int:
     return int(accounts.sql("SELECT number FROM change_counter")[0][0])
 
@@ -251,7 +257,7 @@ def test_a_login_and_a_flush_write_no_change(accounts: Accounts, person: Person)
 
     before = head(accounts)
     token = accounts.log_in(person)
-    accounts.services.uses.note(TokenId(token[4:16]), time.time(), "192.0.2.1")
+    accounts.services.uses.note(digest(token), time.time(), "192.0.2.1")
     accounts.do(flush_uses)
     assert changed_since(accounts, before) == []
 
@@ -289,6 +295,11 @@ REPLACEMENTS: dict[str, str] = {
     "membership": "REPLACE INTO membership SELECT * FROM membership WHERE organization_id = '{organization}'",
     "user": 'REPLACE INTO "user" SELECT * FROM "user" WHERE id = {user}',
     "organization": "REPLACE INTO organization SELECT * FROM organization WHERE id = '{organization}'",
+    "a token by another's rowid": "UPDATE OR REPLACE token SET rowid = rowid + 1 "
+    "WHERE organization_id = '{organization}'",
+    "a membership by another's rowid": "UPDATE OR REPLACE membership SET _rowid_ = _rowid_ - 1 "
+    "WHERE organization_id = '{organization}'",
+    "a user's rowid": 'UPDATE "user" SET oid = 999999 WHERE id = {user}',
     "key of a token": "UPDATE OR REPLACE token SET id = 'x' WHERE organization_id = '{organization}'",
     "key of an organization": "UPDATE organization SET id = 'zz' WHERE id = '{organization}'",
     "key of a user": 'UPDATE "user" SET id = 999999 WHERE id = {user}',
@@ -363,7 +374,7 @@ def test_a_flush_never_brings_back_a_token_and_only_newer_uses_win(
 
     async def flush(age: float, address: str) -> None:
         async with accounts.services.store.write() as connection:
-            uses = [Use(TokenId(token[4:16]), time.time() - age, address) for token in (kept, ended)]
+            uses = [Use(digest(token), time.time() - age, address) for token in (kept, ended)]
             await record_uses(connection, uses)
 
     accounts.run(flush(10, "192.0.2.10"))
@@ -408,3 +419,58 @@ def test_roles_are_owner_and_member_only(accounts: Accounts, person: Person) -> 
         accounts.sql(
             "UPDATE membership SET role = 'admin' WHERE organization_id = :id", id=person.organization_id
         )
+
+
+@pytest.mark.parametrize("level", ["repeatable_read", "serializable"])
+def test_a_trigger_that_cannot_see_every_token_clears_everything(
+    level: str, accounts: Accounts, person: Person
+) -> None:
+    if accounts.engines.sqlite_file is not None:
+        return  # its transactions that write see everything
+    before = head(accounts)
+
+    async def disable_by_an_old_snapshot() -> None:
+        connection = await accounts.engines.connect()
+        async with connection.transaction(isolation=level):
+            await connection.fetch("SELECT * FROM token")
+            await log_in(accounts.services, Login(person.credentials, "", None, ""))
+            await connection.execute('UPDATE "user" SET disabled = now() WHERE email = $1', person.username)
+        await connection.close()
+
+    accounts.run(disable_by_an_old_snapshot())
+    assert None in changed_since(accounts, before)
+
+
+def test_transactions_are_read_committed_whatever_the_database_was_set_to(
+    accounts: Accounts, database: Database
+) -> None:
+    if accounts.engines.sqlite_file is not None:
+        return
+    name = accounts.sql("SELECT current_database()")[0][0]
+    accounts.sql(f"ALTER DATABASE {name} SET default_transaction_isolation = 'repeatable read'")
+    other = Accounts(database.url)
+    try:
+        assert other.sql("SHOW transaction_isolation")[0][0] == "read committed"
+    finally:
+        other.close()
+        accounts.sql(f"ALTER DATABASE {name} RESET default_transaction_isolation")
+
+
+def test_a_server_that_takes_no_writes_is_not_connected_to(accounts: Accounts, database: Database) -> None:
+    if accounts.engines.sqlite_file is not None:
+        return
+    name = accounts.sql("SELECT current_database()")[0][0]
+    accounts.sql(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    try:
+        with pytest.raises(StoreUnavailable):
+            Accounts(database.url)
+    finally:
+        accounts.sql(f"ALTER DATABASE {name} RESET default_transaction_read_only")
+
+
+def test_an_expiry_beyond_the_calendar_breaks_no_list(accounts: Accounts, person: Person) -> None:
+    token = accounts.log_in(person)
+    beyond = "999999999999999999" if accounts.engines.sqlite_file is not None else "'infinity'"
+    accounts.sql(f"UPDATE token SET expiry = {beyond} WHERE id = :id", id=token[4:16])
+    shown = accounts.do(show_tokens, OrganizationId(person.organization_id))
+    assert [record.id for record in shown] == [token[4:16]]

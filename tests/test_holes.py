@@ -281,6 +281,25 @@ def test_lg4_too_many_unknown_tokens_at_once_are_refused_not_queued(
     assert all(outcome is False or isinstance(outcome, Overloaded | StoreUnavailable) for outcome in outcomes)
 
 
+def test_lg4_reads_whose_requests_have_given_up_count_too(
+    accounts: Accounts, memory: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory.accepts(generate_token().reveal())
+    held = HeldReads(monkeypatch)
+    monkeypatch.setattr(fills_module, "SECONDS_MAX", 0.2)
+    monkeypatch.setattr(fills_module, "WAITING_MAX", 50)
+
+    async def waves() -> int:
+        for _ in range(3):
+            requests = [memory.verify(generate_token().reveal()) for _ in range(50)]
+            await asyncio.gather(*requests, return_exceptions=True)
+        under_way = len(memory.fills._under_way)
+        held._release.set()
+        return under_way
+
+    assert accounts.run(waves()) <= 50
+
+
 # The lease
 
 
@@ -379,6 +398,25 @@ def test_h20_a_lapsed_lease_forgets_nothing_and_costs_one_read(
         memory.clock.moved += 0.3
         assert all(memory.accepts(token) for token in tokens)
     assert held.count == 0
+
+
+@ON_POSTGRESQL
+def test_h20_a_slow_read_of_the_feed_forgets_nothing(
+    accounts: Accounts, memory: Memory, person: Person
+) -> None:
+    known(memory, accounts, person)
+
+    async def hold_the_counter() -> None:
+        connection = await accounts.engines.connect()
+        async with connection.transaction():
+            await connection.execute("LOCK TABLE change_counter IN ACCESS EXCLUSIVE MODE")
+            await asyncio.sleep(1.4)
+        await connection.close()
+
+    accounts.run(hold_the_counter())
+    accounts.run(_wait_current(memory))
+    accounts.run(_wait_current(memory))
+    assert memory.table.known
 
 
 @ON_POSTGRESQL
@@ -657,6 +695,43 @@ def test_h22_a_file_put_in_its_place_is_noticed_and_nothing_is_accepted_from_the
             assert time.monotonic() < deadline
         with pytest.raises(StoreUnavailable):
             memory.accepts(token)
+    finally:
+        memory.close()
+        accounts.close()
+
+
+def test_h22_side_files_taken_away_are_noticed_as_a_restore_by_hand_does_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended: list[int] = []
+    monkeypatch.setattr(shared_file, "WATCH_SECONDS", 0.01)
+    monkeypatch.setattr(signal, "raise_signal", ended.append)
+    accounts = Accounts(f"sqlite:///{tmp_path}/nightlatch.db")
+    memory = Memory(accounts)
+    try:
+        token = known(memory, accounts, accounts.add_person())
+        for suffix in ("-wal", "-shm"):
+            (tmp_path / f"nightlatch.db{suffix}").unlink()
+        deadline = time.monotonic() + 5
+        while not ended:
+            assert time.monotonic() < deadline
+        with pytest.raises(StoreUnavailable):
+            memory.accepts(token)
+    finally:
+        memory.close()
+        accounts.close()
+
+
+def test_h22_a_link_to_the_file_is_the_file(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link.db").symlink_to(tmp_path / "real" / "nightlatch.db")
+    accounts = Accounts(f"sqlite:///{tmp_path}/link.db")
+    memory = Memory(accounts)
+    try:
+        token = known(memory, accounts, accounts.add_person())
+        log_out_token(accounts, token)
+        assert not memory.accepts(token)
+        assert not (tmp_path / "link.db-shm").exists()
     finally:
         memory.close()
         accounts.close()

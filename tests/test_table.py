@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from nightlatch.hot import table as table_module
-from nightlatch.hot.known import AGE_SECONDS_MAX
+from nightlatch.hot.known import AGE_SECONDS_MAX, Known
 from nightlatch.hot.table import Bounded, Table
 from nightlatch.model.change import Change, Snapshot
 from nightlatch.model.names import Email, OrganizationId, Role, TokenId, UserId
@@ -93,7 +93,7 @@ class TableAgainstDictionary(RuleBasedStateMachine):
             ]
             known = self.table.known.get(digest)
             if known is not None:
-                assert known.of.identity.role in allowed
+                assert known.identity.role in allowed
             if self.table.is_absent(digest, NOW):
                 assert None in allowed
 
@@ -163,14 +163,13 @@ def test_rv8_what_is_known_is_believed_for_a_minute_and_never_beyond_its_expiry(
     assert soon.until == NOW + 5
 
 
-def test_tokens_of_one_user_share_their_identity() -> None:
-    table = Table(10)
-    table.start_over(snapshot(0))
-    first = table.keep(TokenDigest(DIGESTS[0]), standing(), snapshot(0))
-    second = table.keep(TokenDigest(DIGESTS[1]), standing(), snapshot(0))
-    assert first is not None
-    assert second is not None
-    assert first.of is second.of
+def test_what_is_known_is_what_was_read_whatever_characters_it_has() -> None:
+    for email in ("ann@example.com", "jürgen%25+\r\n @ex\nample.com", "𝔘@é.example"):
+        identity = Identity(OrganizationId("a\nb é"), UserId(7), Email(email), Role.MEMBER)
+        known = Known(Standing(TokenId("4fTz0aB7Qm2K"), identity, None), NOW)
+        assert known.identity == identity
+        assert all(value.isascii() and value.decode().isprintable() for value in known.holder)
+        assert known.holder.expiry == b""
 
 
 def test_av8_attacker_chosen_keys_fill_no_more_than_the_bound() -> None:

@@ -174,6 +174,8 @@ def test_letter_case_and_white_space_of_the_scheme_do_not_matter(
 
 def test_ht1_two_authorization_headers_are_no_token(server: Serving, token: str) -> None:
     assert exchange(server.port, "GET", PATH, [*with_token(token), *with_token(token)]).status == 401
+    for pair in ([("Authorization", ""), *with_token(token)], [*with_token(token), ("Authorization", "")]):
+        assert exchange(server.port, "GET", PATH, pair).status == 401
 
 
 def test_h30_fa6_no_answer_may_be_stored(server: Serving, token: str) -> None:
@@ -216,7 +218,7 @@ def test_the_token_may_stand_in_a_second_header_which_then_decides(
 ) -> None:
     port = server_with_own_header.port
     other = ("Authorization", "Bearer of the API's own")
-    for value in (token, f"Token {token}"):
+    for value in (token, f"Token {token}", f"tOKEN\t{token}"):
         assert exchange(port, "GET", PATH, [("X-Api-Token", value), other]).status == 200
     assert exchange(port, "GET", PATH, with_token(token)).status == 200
     assert exchange(port, "GET", PATH, [("X-Api-Token", ""), *with_token(token)]).status == 401

@@ -49,7 +49,7 @@ async def identify_by_token(services: Services, request: Request) -> Identity:
     """Who the token stands for; raises the Answer 401."""
     verdict = await verify(services, authorization(request.headers), client_address(request))
     if isinstance(verdict, Known):
-        return verdict.of.identity
+        return verdict.identity
     raise refused(verdict)
 
 

@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from nightlatch.edge import documents
 from nightlatch.edge.resource import Operation, Resource
 from nightlatch.hot.header import HeaderFault, TokenHeader
-from nightlatch.hot.known import Known
+from nightlatch.hot.known import Holder
 from nightlatch.model.errors import Unavailable
 from nightlatch.usecases.services import Services
 from nightlatch.usecases.verify import verify_unknown
@@ -89,19 +89,20 @@ class Verify:
         return self._app(scope, receive, send)
 
     async def _verify(self, scope: Scope, send: Send) -> None:
-        authorization = b""
-        own_header = None
+        sent: bytes | None = None
+        own: bytes | None = None
         organizations: list[bytes] = []
         for name, value in scope["headers"]:
             if name == b"authorization":
                 # Several are joined by a comma, which no token survives.
-                authorization = value if not authorization else authorization + b"," + value
+                sent = value if sent is None else sent + b"," + value
             elif name == self._token_header:
-                own_header = value if own_header is None else own_header + b"," + value
+                own = value if own is None else own + b"," + value
             elif name == ORGANIZATION_HEADER:
                 organizations.append(value)
-        if own_header is not None:
-            authorization = own_header if own_header[:6].lower() == b"token " else b"Token " + own_header
+        authorization = sent or b""
+        if own is not None:
+            authorization = own if own[:5].lower() == b"token" else b"Token " + own
         client = scope["client"]
         verdict = self._find(authorization, client[0] if client else "")
         if isinstance(verdict, TokenHeader):
@@ -114,16 +115,16 @@ class Verify:
         if isinstance(verdict, HeaderFault):
             await _refuse(send, 401, verdict.value, (b"www-authenticate", b"Token"))
             return
+        holder = verdict.holder
         if scope["query_string"]:
             organizations += _asked(scope["query_string"])
-        if organizations and any(asked != verdict.of.organization for asked in organizations):
+        if organizations and any(asked != holder.organization for asked in organizations):
             await _refuse(send, 403, _FORBIDDEN)
             return
-        await _accept(send, verdict)
+        await _accept(send, holder)
 
 
-async def _accept(send: Send, known: Known) -> None:
-    of = known.of
+async def _accept(send: Send, holder: Holder) -> None:
     await send(
         {
             "type": "http.response.start",
@@ -131,11 +132,11 @@ async def _accept(send: Send, known: Known) -> None:
             "headers": (
                 *_EVERY,
                 _NO_BODY,
-                (b"x-auth-organization", of.organization),
-                (b"x-auth-user", of.user),
-                (b"x-auth-role", of.role),
-                (b"x-auth-token-id", known.token_id.encode("ascii")),
-                (b"x-auth-expiry", known.expiry),
+                (b"x-auth-organization", holder.organization),
+                (b"x-auth-user", holder.user),
+                (b"x-auth-role", holder.role),
+                (b"x-auth-token-id", holder.token_id),
+                (b"x-auth-expiry", holder.expiry),
             ),
         }
     )

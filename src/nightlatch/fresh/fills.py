@@ -11,10 +11,10 @@ import asyncio
 from typing import Final
 
 from nightlatch.hot.currency import Currency
-from nightlatch.hot.known import Known, encode_identity, encode_known
+from nightlatch.hot.known import Known
 from nightlatch.hot.table import Table
 from nightlatch.hot.uses import Uses
-from nightlatch.model.errors import Overloaded, StoreUnavailable
+from nightlatch.model.errors import Overloaded, StoreUnavailable, VerdictUnknown
 from nightlatch.model.token import TokenDigest
 from nightlatch.store.standings import StandingRead, read_standing
 from nightlatch.store.store import Store
@@ -45,14 +45,15 @@ class Fills:
 
         Raises StoreUnavailable when that cannot be known in time, Overloaded when too many wait.
         """
-        if self._waiting >= WAITING_MAX:
+        # A read goes on when whoever waited for it has given up: both are counted.
+        if max(self._waiting, len(self._under_way)) >= WAITING_MAX:
             raise Overloaded("Too many requests at the moment. Try again later.", "too many tokens to read")
         self._waiting += 1
         try:
             async with asyncio.timeout(SECONDS_MAX):
                 return await self._find(digest, address)
         except TimeoutError:
-            raise _unknown("a token could not be read in time") from None
+            raise VerdictUnknown("a token could not be read in time") from None
         finally:
             self._waiting -= 1
 
@@ -66,7 +67,8 @@ class Fills:
                 # What kept the lookup from answering may be over by now.
                 known = self._table.known.get(digest.value)
                 if known is not None and seconds < known.until:
-                    return self._noted(known, seconds, address)
+                    self._uses.note(digest.value, seconds, address)
+                    return known
                 if self._table.is_absent(digest.value, seconds):
                     return None
             read = await self._read_joined(digest)
@@ -74,21 +76,19 @@ class Fills:
             seconds = self._currency.database_seconds_nowait()
             if seconds is not None and self._table.is_usable(digest, read.snapshot):
                 known = self._table.keep(digest, read.standing, read.snapshot)
-                # By the time of the database it may have expired since it was read.
-                return self._noted(known, seconds, address) if known and seconds < known.until else None
-        raise _unknown(f"no read of a token held in {TRIES_MAX} tries")
+                if known is None or seconds >= known.until:
+                    return None  # by the database's clock it may have expired since it was read
+                self._uses.note(digest.value, seconds, address)
+                return known
+        raise VerdictUnknown(f"no read of a token held in {TRIES_MAX} tries")
 
     async def _find_strictly(self, digest: TokenDigest, address: str) -> Known | None:
         """A read of the request's own, sent after it arrived; nothing is kept."""
         read = await self._read(digest)
         if read.standing is None:
             return None
-        of, seconds = encode_identity(read.standing.identity), read.snapshot.seconds
-        return self._noted(encode_known(of, read.standing, seconds), seconds, address)
-
-    def _noted(self, known: Known, seconds: float, address: str) -> Known:
-        self._uses.note(known.token_id, seconds, address)
-        return known
+        self._uses.note(digest.value, read.snapshot.seconds, address)
+        return Known(read.standing, read.snapshot.seconds)
 
     async def _read_joined(self, digest: TokenDigest) -> StandingRead:
         task = self._under_way.get(digest.value)
@@ -114,9 +114,3 @@ class Fills:
     async def _read_once(self, digest: TokenDigest) -> StandingRead:
         async with self._store.read() as connection:
             return await read_standing(connection, digest)
-
-
-def _unknown(detail: str) -> StoreUnavailable:
-    return StoreUnavailable(
-        "Whether the token is valid cannot be told at the moment. Try again later.", detail
-    )

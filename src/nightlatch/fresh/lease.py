@@ -23,7 +23,7 @@ import structlog
 
 from nightlatch.clock import Clock
 from nightlatch.hot.table import Table
-from nightlatch.model.errors import StoreUnavailable
+from nightlatch.model.errors import StoreUnavailable, VerdictUnknown
 from nightlatch.store.changes import Feed, PostgresqlFeed
 from nightlatch.store.snapshots import read_lease_waited
 from nightlatch.store.store import Store
@@ -78,7 +78,7 @@ class Lease:
                     if self._strict or self.database_seconds_nowait() is not None:
                         return
         except TimeoutError:
-            raise _unknown("no read of the change feed in time") from None
+            raise VerdictUnknown("no read of the change feed in time") from None
 
     @property
     def strict(self) -> bool:
@@ -88,7 +88,6 @@ class Lease:
     async def wait_in_force(self) -> None:
         """Wait until every lease that began before the commit has ended."""
         committed = self._elapsed()
-        self._wanted.set()
         async with self._store.read() as connection:
             lease_seconds = await read_lease_waited(connection)
         if lease_seconds == 0:
@@ -123,11 +122,11 @@ class Lease:
 
     async def _wait_for_read(self) -> None:
         if self._next_read is None:
-            raise _unknown("the change feed is not being read")
+            raise VerdictUnknown("the change feed is not being read")
         self._wanted.set()
         await asyncio.shield(self._next_read)
         if self._failure is not None:
-            raise _unknown(self._failure)
+            raise VerdictUnknown(self._failure)
 
     async def _read(self) -> float:
         """One read; the seconds to the next."""
@@ -143,20 +142,22 @@ class Lease:
         if self._failure is not None:
             _log.info("memory_current_again")
         self._failure = None
-        self._trust(begun, feed)
+        self._trust(begun, self._elapsed(), feed)
         if self._strict:
             return STRICT_READ_SECONDS
         return (
             begun + feed.snapshot.lease_seconds / READS_PER_LEASE * _random.uniform(0.9, 1) - self._elapsed()
         )
 
-    def _trust(self, begun: float, feed: Feed) -> None:
+    def _trust(self, begun: float, ended: float, feed: Feed) -> None:
         """One synchronous step: first the changes, then the trust that their read allows (H1, H35)."""
         snapshot = feed.snapshot
-        offset = snapshot.seconds - begun
         self._table.apply(snapshot, feed.changes)
-        if abs(offset - self._offset) > CLOCK_STEP_SECONDS:
+        # The database looked at its clock between the two: a slow read is no step of it (H20).
+        earliest, latest = snapshot.seconds - ended, snapshot.seconds - begun
+        if not earliest - CLOCK_STEP_SECONDS <= self._offset <= latest + CLOCK_STEP_SECONDS:
             self._table.start_over(snapshot)
+        offset = latest  # ahead of the database's clock rather than behind it
         self._offset = offset
         self._strict = snapshot.lease_seconds == 0
         self._until = begun + snapshot.lease_seconds
@@ -170,9 +171,3 @@ class Lease:
                 await self._wanted.wait()
         except TimeoutError:
             pass
-
-
-def _unknown(detail: str) -> StoreUnavailable:
-    return StoreUnavailable(
-        "Whether the token is valid cannot be told at the moment. Try again later.", detail
-    )

@@ -19,7 +19,7 @@ import structlog
 
 from nightlatch.clock import Clock
 from nightlatch.hot.table import Table
-from nightlatch.model.errors import StoreUnavailable
+from nightlatch.model.errors import VerdictUnknown
 from nightlatch.store.changes import SqliteFeed
 from nightlatch.store.wal_index import WalIndex, is_whole
 
@@ -38,13 +38,16 @@ class SharedFile:
 
     def __init__(self, file: Path, table: Table, clock: Clock) -> None:
         self._file = file
+        # At once: other connections of this process will be to the file that is there now.
+        self._opened = _identity(file)
         self._table = table
         self._elapsed = clock.elapsed_seconds
         self._wall = clock.wall_seconds
+        self._clock_offset = self._wall() - self._elapsed()
         self._feed: SqliteFeed | None = None
+        self._index: WalIndex | None = None
         self._header: Callable[[], bytes] = bytes
         self._seen: bytes | None = None
-        self._opened: tuple[int, int] | None = None
         self._refusal: str | None = None
         forget = weakref.WeakMethod(self._forget)
         os.register_at_fork(after_in_child=lambda: (method := forget()) and method())
@@ -63,13 +66,10 @@ class SharedFile:
 
     async def keep(self) -> None:
         """Watch what the header cannot tell: a file replaced by another, and a clock that was set."""
-        offset = self._wall() - self._elapsed()
         while True:
             await asyncio.sleep(WATCH_SECONDS)
             self._check_file()
-            stepped, offset = offset, self._wall() - self._elapsed()
-            if abs(offset - stepped) > CLOCK_STEP_SECONDS and self._feed is not None:
-                self._table.start_over(self._feed.read(self._table.applied).snapshot)
+            self._check_clock()
 
     def close(self) -> None:
         """Close the connection; memory answers no more."""
@@ -81,38 +81,41 @@ class SharedFile:
     def _catch_up(self) -> None:
         """One synchronous step. The header before the changes: what is committed in between shows (H22)."""
         if self._refusal is not None:
-            raise StoreUnavailable(
-                "Whether the token is valid cannot be told at the moment. Try again later.", self._refusal
-            )
-        if self._feed is None:
-            self._open()
-            return
+            raise VerdictUnknown(self._refusal)
+        feed = self._opened_feed()
         header = self._header()
-        feed = self._feed.read(self._table.applied)
-        self._table.apply(feed.snapshot, feed.changes)
+        read = feed.read(self._table.applied)
+        self._table.apply(read.snapshot, read.changes)
         self._seen = header if is_whole(header) else None
 
-    def _open(self) -> None:
-        feed = SqliteFeed(self._file)
-        try:
-            feed.read(0)
-            self._header = WalIndex(self._file).read
-            header = self._header()
-            self._table.start_over(feed.read(0).snapshot)
-        except BaseException:
-            feed.close()
-            raise
-        self._feed = feed
-        self._opened = _identity(self._file)
-        self._seen = header if is_whole(header) else None
+    def _opened_feed(self) -> SqliteFeed:
+        if self._feed is None:
+            self._feed = SqliteFeed(self._file)
+        if self._index is None:
+            try:
+                self._table.start_over(self._feed.read(0).snapshot)  # SQLite has opened -shm then
+                self._index = WalIndex(self._file)
+            except OSError as error:
+                raise VerdictUnknown(f"{type(error).__name__}: {error}") from error
+            self._header = self._index.read
+        return self._feed
 
     def _check_file(self) -> None:
-        if self._opened is None or _identity(self._file) == self._opened or self._refusal is not None:
+        if self._refusal is not None:
+            return
+        if _identity(self._file) == self._opened and (self._index is None or self._index.is_in_place()):
             return
         # Whoever answers from the old file knows nothing of what is ended in the new one.
         self._refuse("the database file was replaced or removed")
         _log.error("database_file_replaced", file=str(self._file), consequence="this worker ends")
         signal.raise_signal(signal.SIGTERM)
+
+    def _check_clock(self) -> None:
+        before, now = self._clock_offset, self._wall() - self._elapsed()
+        if abs(now - before) > CLOCK_STEP_SECONDS and self._feed is not None:
+            self._seen = None
+            self._table.start_over(self._feed.read(self._table.applied).snapshot)
+        self._clock_offset = now
 
     def _refuse(self, reason: str) -> None:
         self._seen = None

@@ -35,11 +35,12 @@ class Lookup:
         """
         # The entry first, then whether memory is current: a pause in between counts against us (H7).
         # What has the digest of a live token is well formed, so that only the rest needs parsing.
-        known = self._known.get(sha256(authorization[6:]).digest())
+        digest = sha256(authorization[6:]).digest()
+        known = self._known.get(digest)
         if known is not None and authorization[:6] == _SCHEME:
             seconds = self._database_seconds()
             if seconds is not None and seconds < known.until:
-                self._note(known.token_id, seconds, address)
+                self._note(digest, seconds, address)
                 return known
         return self._find_otherwise(authorization, address)
 
@@ -54,6 +55,6 @@ class Lookup:
         if seconds is None:
             return header
         if known is not None and seconds < known.until:
-            self._note(known.token_id, seconds, address)
+            self._note(digest, seconds, address)
             return known
         return HeaderFault.INVALID if self._table.is_absent(digest, seconds) else header

@@ -13,9 +13,9 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Final, Generic, TypeVar
 
-from nightlatch.hot.known import AGE_SECONDS_MAX, Known, KnownIdentity, encode_identity, encode_known
+from nightlatch.hot.known import AGE_SECONDS_MAX, Known
 from nightlatch.model.change import Change, Snapshot
-from nightlatch.model.standing import Identity, Standing
+from nightlatch.model.standing import Standing
 from nightlatch.model.token import TokenDigest
 
 RECENT_CHANGES_MAX: Final = 10_000
@@ -59,8 +59,6 @@ class Table:
     def __init__(self, tokens_max: int) -> None:
         self._known: Bounded[Known] = Bounded(tokens_max)
         self._absent: Bounded[float] = Bounded(ABSENT_MAX)
-        self._identities: dict[Identity, KnownIdentity] = {}
-        self._identities_max = tokens_max
         self._recent: deque[tuple[int, bytes]] = deque()
         self._recent_numbers: dict[bytes, int] = {}
         self._remembered_from = 0
@@ -80,7 +78,6 @@ class Table:
         """Forget everything; what is read from that snapshot on may be kept."""
         self._known.clear()
         self._absent.clear()
-        self._identities.clear()
         self._recent.clear()
         self._recent_numbers.clear()
         self._remembered_from = snapshot.number
@@ -117,18 +114,10 @@ class Table:
             self._known.drop(digest.value)
             self._absent.put(digest.value, snapshot.seconds + AGE_SECONDS_MAX)
             return None
-        known = encode_known(self._shared(standing.identity), standing, snapshot.seconds)
+        known = Known(standing, snapshot.seconds)
         self._absent.drop(digest.value)
         self._known.put(digest.value, known)
         return known
-
-    def _shared(self, identity: Identity) -> KnownIdentity:
-        shared = self._identities.get(identity)
-        if shared is None:
-            if len(self._identities) >= self._identities_max:
-                self._identities.clear()  # who is in use holds on to theirs
-            shared = self._identities[identity] = encode_identity(identity)
-        return shared
 
     def _drop(self, number: int, digest: bytes) -> None:
         self._known.drop(digest)

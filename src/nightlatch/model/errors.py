@@ -12,6 +12,7 @@
     ├── Unavailable                it may work later; nothing is known to have happened
     │   ├── Overloaded             a bounded queue is full
     │   └── StoreUnavailable       the database cannot be asked, or its answer to COMMIT is unknown
+    │       └── VerdictUnknown     whether a token is valid cannot be told at the moment
     └── CannotStart                settings or schema forbid to start; says the way out
 
 Each has a stable `code` and a `public` sentence, which may leave the process, and a private
@@ -117,6 +118,15 @@ class StoreUnavailable(Unavailable):
     """The database did not answer, or its answer to a COMMIT was lost: then it may have happened."""
 
     code = "store_unavailable"
+
+
+class VerdictUnknown(StoreUnavailable):
+    """Memory may not answer, and the database was not heard in time: nothing is accepted."""
+
+    code = "verdict_unknown"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__("Whether the token is valid cannot be told at the moment. Try again later.", detail)
 
 
 class CannotStart(NightlatchError):

@@ -2,13 +2,11 @@
 
 from dataclasses import dataclass
 
-from nightlatch.model.names import TokenId
-
 
 @dataclass(frozen=True, slots=True)
 class Use:
     """When a token was last used, in seconds since 1970 by the database's clock, and from where."""
 
-    token_id: TokenId
+    digest: bytes
     seconds: float
     address: str

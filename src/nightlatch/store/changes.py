@@ -79,15 +79,14 @@ class PostgresqlFeed:
                 if self._connection is None:
                     self._connection = await self._connect()
                 rows = await self._connection.fetch(self._statement.text, *self._statement.parameters(after))
-        except Exception as error:
-            # Whatever it is (a connection lost at a bad moment shows as an internal error of the
-            # driver): this read told nothing, and the next one begins on another connection.
+            return _read(rows, rows[0][2].timestamp() if rows else 0.0)
+        except BaseException as error:
+            # Whatever it is (a standby, or a connection lost at a bad moment, which shows as an internal
+            # error of the driver): this read told nothing, and the next one takes another connection.
             self.close()
+            if isinstance(error, StoreUnavailable) or not isinstance(error, Exception):
+                raise
             raise StoreUnavailable(_LATER, f"{type(error).__name__}: {error}") from error
-        except BaseException:
-            self.close()
-            raise
-        return _read(rows, rows[0][2].timestamp() if rows else 0.0)
 
     def close(self) -> None:
         """Drop the connection at once: one that answers no more would not say goodbye either."""
@@ -103,9 +102,12 @@ class SqliteFeed:
     """
 
     def __init__(self, file: Path) -> None:
-        self._connection = sqlite3.connect(file, timeout=BUSY_SECONDS, isolation_level=None)
-        self._connection.execute("PRAGMA wal_autocheckpoint = 0")
-        self._connection.execute("PRAGMA query_only = ON")
+        try:
+            self._connection = sqlite3.connect(file, timeout=BUSY_SECONDS, isolation_level=None)
+            self._connection.execute("PRAGMA wal_autocheckpoint = 0")
+            self._connection.execute("PRAGMA query_only = ON")
+        except sqlite3.Error as error:
+            raise StoreUnavailable(_LATER, f"{type(error).__name__}: {error}") from error
         self._statement = _Statement("sqlite")
 
     def read(self, after: int) -> Feed:

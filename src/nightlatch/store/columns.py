@@ -10,6 +10,7 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_LAST = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
 
 SQLITE_NOW = (
     "(CAST(strftime('%s', 'now') AS INTEGER) * 1000000"
@@ -47,7 +48,8 @@ class Instant(TypeDecorator[datetime]):
         if value is None:
             return None
         if dialect.name == "sqlite":
-            return _EPOCH + timedelta(microseconds=value)
+            # Raw SQL can store what no calendar has: it counts as the last moment there is.
+            return _EPOCH + timedelta(microseconds=min(value, _LAST))
         moment: datetime = value
         return moment.astimezone(UTC)
 

@@ -23,6 +23,8 @@ POSTGRESQL_CONNECTIONS_MAX = 10
 _POSTGRESQL_SESSION = {
     "application_name": "nightlatch",
     "timezone": "UTC",
+    # The locks of use cases and the triggers count on seeing what others have committed meanwhile.
+    "default_transaction_isolation": "read committed",
     # A client that was paused inside a transaction must not hold its locks for long (H25).
     "lock_timeout": "8s",
     "idle_in_transaction_session_timeout": "5s",
@@ -59,15 +61,23 @@ def open_engines(database_url: str) -> Engines:
 
 
 def sqlite_path(database_url: str) -> Path:
-    """The file that an sqlite URL names: sqlite:///relative or sqlite:////absolute."""
-    return Path(unquote(urlsplit(database_url).path[1:])).absolute()
+    """The file that an sqlite URL names: sqlite:///relative or sqlite:////absolute.
+
+    Links are followed, as SQLite does: -wal and -shm are beside the file itself.
+    """
+    return Path(unquote(urlsplit(database_url).path[1:])).resolve()
 
 
 def _open_postgresql(database_url: str) -> Engines:
     async def connect() -> Any:
         # asyncpg reads the URL itself: it knows libpq's parameters (sslmode, sslrootcert, host=/run/…).
         return await asyncpg.connect(
-            database_url, timeout=BUSY_SECONDS, command_timeout=15, server_settings=_POSTGRESQL_SESSION
+            database_url,
+            timeout=BUSY_SECONDS,
+            command_timeout=15,
+            server_settings=_POSTGRESQL_SESSION,
+            # A standby that a name leads to for a moment must not stay in the pool.
+            target_session_attrs="read-write",
         )
 
     engine = create_async_engine(

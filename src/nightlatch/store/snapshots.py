@@ -31,8 +31,10 @@ async def read_lease_waited(connection: Connection) -> float:
     """The lease, in seconds, that a revocation acknowledged before this statement must be waited for by.
 
     Read after the commit, never before: a lease raised in between has been read by nobody who has not
-    also read the revocation.
+    also read the revocation. Raises StoreUnavailable for a standby.
     """
-    row = await connection.execute(select(change_counter.c.lease_waited_milliseconds))
-    milliseconds: int = row.scalar_one()
+    query = select(*SNAPSHOT, change_counter.c.lease_waited_milliseconds)
+    row = (await connection.execute(query)).one()
+    read_snapshot(row.epoch, row.head, row.now.timestamp(), row.lease_milliseconds)
+    milliseconds: int = row.lease_waited_milliseconds
     return milliseconds / 1000

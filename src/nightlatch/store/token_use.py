@@ -22,7 +22,7 @@ def _source() -> Select[Any]:
             bindparam("moment", type_=Instant),
             bindparam("from_address", type_=token_use.c.address.type),
         )
-        .where(token.c.id == bindparam("of_token"))
+        .where(token.c.digest == bindparam("of_token"))
         .with_for_update(key_share=True, skip_locked=True)
     )
 
@@ -44,10 +44,10 @@ async def record_uses(connection: Connection, uses: Sequence[Use]) -> None:
     """Keep each use unless a newer one is known."""
     parameters = [
         {
-            "of_token": use.token_id,
+            "of_token": use.digest,
             "moment": datetime.fromtimestamp(use.seconds, UTC),
             "from_address": use.address,
         }
-        for use in sorted(uses, key=lambda use: use.token_id)
+        for use in sorted(uses, key=lambda use: use.digest)
     ]
     await connection.execute(_UPSERTS[connection.dialect.name], parameters)

@@ -27,13 +27,21 @@ class WalIndex:
     """The mapped header. The caller holds a connection that has read the file in WAL mode."""
 
     def __init__(self, database: Path) -> None:
-        descriptor = os.open(f"{database}-shm", os.O_RDONLY | os.O_CLOEXEC)
-        self._mapped = mmap.mmap(descriptor, mmap.PAGESIZE, mmap.MAP_SHARED, mmap.PROT_READ)
+        self._path = f"{database}-shm"
+        self._descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+        self._mapped = mmap.mmap(self._descriptor, mmap.PAGESIZE, mmap.MAP_SHARED, mmap.PROT_READ)
         _kept.append(self._mapped)
 
     def read(self) -> bytes:
         """The header as it is at this moment, both copies."""
         return self._mapped[:HEADER_BYTES]
+
+    def is_in_place(self) -> bool:
+        """Whether the file is still where another process would look for it."""
+        try:
+            return os.path.samestat(os.fstat(self._descriptor), os.stat(self._path))
+        except OSError:
+            return False
 
 
 def is_whole(header: bytes) -> bool:

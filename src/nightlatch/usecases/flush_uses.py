@@ -1,8 +1,10 @@
 """Flush: write the gathered uses of tokens to the database."""
 
-from nightlatch.model.errors import StoreUnavailable
 from nightlatch.store.token_use import record_uses
 from nightlatch.usecases.services import Services
+
+BATCH_USES = 500
+"""In one transaction: it holds locks, and on SQLite the event loop."""
 
 
 async def flush_uses(services: Services) -> int:
@@ -11,12 +13,11 @@ async def flush_uses(services: Services) -> int:
     Raises StoreUnavailable; what was gathered is kept for the next time.
     """
     uses = services.uses.take()
-    if not uses:
-        return 0
-    try:
-        async with services.store.write() as connection:
-            await record_uses(connection, uses)
-    except StoreUnavailable:
-        services.uses.put_back(uses)
-        raise
+    for begin in range(0, len(uses), BATCH_USES):
+        try:
+            async with services.store.write() as connection:
+                await record_uses(connection, uses[begin : begin + BATCH_USES])
+        except BaseException:
+            services.uses.put_back(uses[begin:])
+            raise
     return len(uses)

@@ -190,8 +190,8 @@ def _sqlite_fixed_keys(table: str, *keys: str) -> list[str]:
         BEGIN SELECT RAISE(ABORT, 'UNIQUE constraint failed: {table}'); END
         """,
         f"""
-        CREATE TRIGGER {table}_keys_stay BEFORE UPDATE OF {", ".join(keys)} ON "{table}"
-        WHEN {changed}
+        CREATE TRIGGER {table}_keys_stay BEFORE UPDATE ON "{table}"
+        WHEN NEW.rowid IS NOT OLD.rowid OR {changed}
         BEGIN SELECT RAISE(ABORT, '{table}: {", ".join(keys)} cannot be changed'); END
         """,
     ]
@@ -364,6 +364,16 @@ _POSTGRESQL = [
         INSERT INTO change (number, digest, at) VALUES (next, changed, {POSTGRESQL_NOW});
     END $$
     """,
+    # At REPEATABLE READ and above, a trigger does not see tokens that were made after the transaction
+    # began: then whatever is remembered is forgotten.
+    """
+    CREATE FUNCTION nightlatch_write_change_beyond_snapshot() RETURNS void LANGUAGE plpgsql AS $$
+    BEGIN
+        IF current_setting('transaction_isolation') <> 'read committed' THEN
+            PERFORM nightlatch_write_change(NULL);
+        END IF;
+    END $$
+    """,
     """
     CREATE FUNCTION nightlatch_token_changed() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
@@ -381,6 +391,7 @@ _POSTGRESQL = [
     BEGIN
         PERFORM nightlatch_write_change(digest) FROM token
             WHERE organization_id = NEW.organization_id AND user_id = NEW.user_id;
+        PERFORM nightlatch_write_change_beyond_snapshot();
         RETURN NULL;
     END $$
     """,
@@ -393,6 +404,7 @@ _POSTGRESQL = [
     CREATE FUNCTION nightlatch_user_changed() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
         PERFORM nightlatch_write_change(digest) FROM token WHERE user_id = NEW.id;
+        PERFORM nightlatch_write_change_beyond_snapshot();
         RETURN NULL;
     END $$
     """,
@@ -407,6 +419,7 @@ _POSTGRESQL = [
     CREATE FUNCTION nightlatch_organization_changed() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
         PERFORM nightlatch_write_change(digest) FROM token WHERE organization_id = NEW.id;
+        PERFORM nightlatch_write_change_beyond_snapshot();
         RETURN NULL;
     END $$
     """,

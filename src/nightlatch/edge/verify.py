@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from nightlatch.edge import documents
 from nightlatch.edge.resource import Operation, Resource
 from nightlatch.hot.header import HeaderFault, TokenHeader
-from nightlatch.hot.known import Holder
+from nightlatch.hot.known import SEPARATOR, Known
 from nightlatch.model.errors import Unavailable
 from nightlatch.usecases.services import Services
 from nightlatch.usecases.verify import verify_unknown
@@ -25,8 +25,9 @@ PATHS: Final = ("/api/auth/verify/", "/api/auth/verify")
 ORGANIZATION_HEADER: Final = b"x-organization-id"
 """For proxies that cannot set a query: the token must be of this organization too."""
 
-_EVERY: Final = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
-_NO_BODY: Final = (b"content-length", b"0")
+_NOT_STORED: Final = (b"cache-control", b"no-store")
+_NOT_SNIFFED: Final = (b"x-content-type-options", b"nosniff")
+_EMPTY: Final = (b"content-length", b"0")
 _END: Final = {"type": "http.response.body", "body": b""}
 _FORBIDDEN: Final = "You do not have permission to perform this action."
 
@@ -84,69 +85,82 @@ class Verify:
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Any:
         """What the server awaits: no coroutine of ours around another one's."""
-        if scope["type"] == "http" and scope["path"] in PATHS:
+        if scope["path"] in PATHS and scope["type"] == "http":
             return self._verify(scope, send)
         return self._app(scope, receive, send)
 
     async def _verify(self, scope: Scope, send: Send) -> None:
         sent: bytes | None = None
         own: bytes | None = None
-        organizations: list[bytes] = []
+        organizations: list[bytes] | None = None
+        own_name = self._token_header
         for name, value in scope["headers"]:
             if name == b"authorization":
                 # Several are joined by a comma, which no token survives.
                 sent = value if sent is None else sent + b"," + value
-            elif name == self._token_header:
-                own = value if own is None else own + b"," + value
             elif name == ORGANIZATION_HEADER:
-                organizations.append(value)
-        authorization = sent or b""
+                organizations = [*(organizations or ()), value]
+            elif name == own_name:
+                own = value if own is None else own + b"," + value
         if own is not None:
-            authorization = own if own[:5].lower() == b"token" else b"Token " + own
+            sent = own if own[:5].lower() == b"token" else b"Token " + own
         client = scope["client"]
-        verdict = self._find(authorization, client[0] if client else "")
+        address = client[0] if client else ""
+        verdict = self._find(sent or b"", address)
+        known = verdict if type(verdict) is Known else await self._known_or_refused(verdict, address, send)
+        if known is None:
+            return
+        organization, user, role, token_id, expiry, _ = known.packed.split(SEPARATOR)
+        if organizations is not None or scope["query_string"]:
+            named = (organizations or []) + _asked(scope["query_string"])
+            if any(asked != organization for asked in named):
+                await _refuse(send, 403, _FORBIDDEN)
+                return
+        await send(
+            {
+                "type": "http.response.start",
+                "status": 200,
+                "headers": [
+                    _NOT_STORED,
+                    _NOT_SNIFFED,
+                    _EMPTY,
+                    (b"x-auth-organization", organization),
+                    (b"x-auth-user", user),
+                    (b"x-auth-role", role),
+                    (b"x-auth-token-id", token_id),
+                    (b"x-auth-expiry", expiry),
+                ],
+            }
+        )
+        await send(_END)
+
+    async def _known_or_refused(
+        self, verdict: Known | HeaderFault | TokenHeader, address: str, send: Send
+    ) -> Known | None:
+        """What the database says where memory does not know; None when a refusal has been sent."""
         if isinstance(verdict, TokenHeader):
             try:
-                verdict = await verify_unknown(self._services, verdict, client[0] if client else "")
+                verdict = await verify_unknown(self._services, verdict, address)
             except Unavailable as error:
                 retry = (b"retry-after", str(error.retry_after).encode("ascii"))
                 await _refuse(send, 503, error.public, retry)
-                return
+                return None
         if isinstance(verdict, HeaderFault):
             await _refuse(send, 401, verdict.value, (b"www-authenticate", b"Token"))
-            return
-        holder = verdict.holder
-        if scope["query_string"]:
-            organizations += _asked(scope["query_string"])
-        if organizations and any(asked != holder.organization for asked in organizations):
-            await _refuse(send, 403, _FORBIDDEN)
-            return
-        await _accept(send, holder)
-
-
-async def _accept(send: Send, holder: Holder) -> None:
-    await send(
-        {
-            "type": "http.response.start",
-            "status": 200,
-            "headers": (
-                *_EVERY,
-                _NO_BODY,
-                (b"x-auth-organization", holder.organization),
-                (b"x-auth-user", holder.user),
-                (b"x-auth-role", holder.role),
-                (b"x-auth-token-id", holder.token_id),
-                (b"x-auth-expiry", holder.expiry),
-            ),
-        }
-    )
-    await send(_END)
+            return None
+        return verdict
 
 
 async def _refuse(send: Send, status: int, sentence: str, *headers: tuple[bytes, bytes]) -> None:
     body = json.dumps({"detail": sentence}).encode("utf-8")
     about = ((b"content-type", b"application/json"), (b"content-length", str(len(body)).encode("ascii")))
-    await send({"type": "http.response.start", "status": status, "headers": (*_EVERY, *about, *headers)})
+    await send(
+        {
+            "type": "http.response.start",
+            "status": status,
+            "headers": [_NOT_STORED, _NOT_SNIFFED, *about, *headers],
+        }
+    )
     await send({"type": "http.response.body", "body": body})
 
 

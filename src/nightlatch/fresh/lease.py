@@ -53,7 +53,9 @@ class Lease:
         self._table = table
         self._elapsed = clock.elapsed_seconds
         self._until = 0.0
-        self._offset = 0.0
+        # The database's clock less ours: between these two. The larger one is used, by which tokens
+        # expire too early rather than too late.
+        self._earliest = self._offset = 0.0
         self._strict = False
         self._failure: str | None = None
         self._wanted = asyncio.Event()
@@ -155,10 +157,9 @@ class Lease:
         self._table.apply(snapshot, feed.changes)
         # The database looked at its clock between the two: a slow read is no step of it (H20).
         earliest, latest = snapshot.seconds - ended, snapshot.seconds - begun
-        if not earliest - CLOCK_STEP_SECONDS <= self._offset <= latest + CLOCK_STEP_SECONDS:
+        if latest < self._earliest - CLOCK_STEP_SECONDS or earliest > self._offset + CLOCK_STEP_SECONDS:
             self._table.start_over(snapshot)
-        offset = latest  # ahead of the database's clock rather than behind it
-        self._offset = offset
+        self._earliest, self._offset = earliest, latest
         self._strict = snapshot.lease_seconds == 0
         self._until = begun + snapshot.lease_seconds
 

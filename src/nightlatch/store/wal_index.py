@@ -15,8 +15,11 @@ Rules:
 
 import mmap
 import os
+from collections.abc import Callable
+from functools import partial
+from operator import getitem
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 HEADER_BYTES: Final = 96
 _kept: Final[list[mmap.mmap]] = []
@@ -31,10 +34,9 @@ class WalIndex:
         self._descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
         self._mapped = mmap.mmap(self._descriptor, mmap.PAGESIZE, mmap.MAP_SHARED, mmap.PROT_READ)
         _kept.append(self._mapped)
-
-    def read(self) -> bytes:
-        """The header as it is at this moment, both copies."""
-        return self._mapped[:HEADER_BYTES]
+        # Without a function of ours around it: it is read for each request.
+        self.read: Callable[[], Any] = partial(getitem, self._mapped, slice(HEADER_BYTES))
+        """The header as it is at this moment, both copies, in bytes."""
 
     def is_in_place(self) -> bool:
         """Whether the file is still where another process would look for it."""

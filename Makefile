@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(PYTHON) -m pip --python $(BIN)/python install --quiet --disable-pip-version-check
 
-.PHONY: run test quick check format bench lock clean
+.PHONY: run test quick check format robustness bench lock clean
 
 run: .venv/runtime
 	@sh scripts/first_run.sh
@@ -28,6 +28,11 @@ check: .venv/development
 format: .venv/development
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# A million calls on each database, under faults. Each run prints its seed; ROBUSTNESS="--seed 7" repeats it.
+robustness: .venv/development
+	$(BIN)/python -m tests.robustness --database sqlite --operations 1000000 $(ROBUSTNESS)
+	$(BIN)/python -m tests.robustness --database postgresql-18 --operations 1000000 $(ROBUSTNESS)
 
 # BENCH="verify --seconds 2" measures less; `python -m bench --help` lists the sections.
 bench: .venv/benchmarks

@@ -124,15 +124,14 @@ class _Worker:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._application: Any = None
+        # The first call is that of the server for the application's life.
+        self._application: Any = self._live
 
     def __call__(self, scope: Any, receive: Any, send: Any) -> Any:
         """What the server awaits: a request's way leads through no coroutine of ours but its own."""
-        if scope["type"] == "lifespan":
-            return self._live(receive, send)
         return self._application(scope, receive, send)
 
-    async def _live(self, receive: Any, send: Any) -> None:
+    async def _live(self, _: Any, receive: Any, send: Any) -> None:
         await receive()
         async with contextlib.AsyncExitStack() as stack:
             try:

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -678,8 +678,20 @@ def test_h23_a_header_that_a_commit_is_changing_never_counts_as_seen(
     assert memory.accepts(token)
 
 
+def _put_another_in_its_place(folder: Path) -> None:
+    shutil.copy(folder / "nightlatch.db", folder / "copy.db")
+    os.replace(folder / "copy.db", folder / "nightlatch.db")
+
+
+def _take_side_files_away(folder: Path) -> None:
+    """As a restore by hand does it."""
+    for suffix in ("-wal", "-shm"):
+        (folder / f"nightlatch.db{suffix}").unlink()
+
+
+@pytest.mark.parametrize("replace", [_put_another_in_its_place, _take_side_files_away])
 def test_h22_a_file_put_in_its_place_is_noticed_and_nothing_is_accepted_from_the_old_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    replace: Callable[[Path], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ended: list[int] = []
     monkeypatch.setattr(shared_file, "WATCH_SECONDS", 0.01)
@@ -688,30 +700,7 @@ def test_h22_a_file_put_in_its_place_is_noticed_and_nothing_is_accepted_from_the
     memory = Memory(accounts)
     try:
         token = known(memory, accounts, accounts.add_person())
-        shutil.copy(tmp_path / "nightlatch.db", tmp_path / "copy.db")
-        os.replace(tmp_path / "copy.db", tmp_path / "nightlatch.db")
-        deadline = time.monotonic() + 5
-        while not ended:
-            assert time.monotonic() < deadline
-        with pytest.raises(StoreUnavailable):
-            memory.accepts(token)
-    finally:
-        memory.close()
-        accounts.close()
-
-
-def test_h22_side_files_taken_away_are_noticed_as_a_restore_by_hand_does_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ended: list[int] = []
-    monkeypatch.setattr(shared_file, "WATCH_SECONDS", 0.01)
-    monkeypatch.setattr(signal, "raise_signal", ended.append)
-    accounts = Accounts(f"sqlite:///{tmp_path}/nightlatch.db")
-    memory = Memory(accounts)
-    try:
-        token = known(memory, accounts, accounts.add_person())
-        for suffix in ("-wal", "-shm"):
-            (tmp_path / f"nightlatch.db{suffix}").unlink()
+        replace(tmp_path)
         deadline = time.monotonic() + 5
         while not ended:
             assert time.monotonic() < deadline

@@ -17,6 +17,7 @@ from collections.abc import Callable
 
 from tests.robustness.history import Fault, now
 from tests.robustness.nodes import Cluster, Node
+from tests.robustness.server import SLOW_SPELL_SECONDS, STALL_SECONDS
 
 LEASE_SECONDS = 0.25
 DEATH_SECONDS_MAX = 10.0
@@ -137,7 +138,7 @@ def _of_killed(injector: Injector, node: Node) -> tuple[str, ...]:
 def _stall_loop(injector: Injector) -> tuple[tuple[str, ...], str]:
     node, pid = injector.worker()
     _send(pid, signal.SIGUSR1)
-    time.sleep(1)
+    time.sleep(STALL_SECONDS[1])  # the fault's own length: it is over when this is
     return (node.name,), f"{pid} of {node.name}"
 
 
@@ -147,7 +148,7 @@ def _slow_fills(injector: Injector) -> tuple[tuple[str, ...], str]:
         for pid in node.worker_pids():
             _send(pid, signal.SIGUSR2)
         names.append(node.name)
-    time.sleep(2)
+    time.sleep(SLOW_SPELL_SECONDS)
     return tuple(names), "all workers"
 
 

@@ -116,7 +116,7 @@ class Accounts:
         async def call() -> list[Any]:
             async with self.engines.writing.begin() as connection:
                 result = await connection.execute(text(statement), parameters)
-                return list(result.all()) if result.returns_rows else []
+                return list(result.all()) if getattr(result, "returns_rows", True) else []
 
         return self.run(call())
 

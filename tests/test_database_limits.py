@@ -6,9 +6,10 @@ import secrets
 import time
 from typing import Any
 
+import asyncpg
 import pytest
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import IntegrityError
 
 from nightlatch.model.errors import StoreUnavailable, TokenLimitReached
 from nightlatch.model.names import OrganizationId, Role
@@ -120,37 +121,33 @@ def test_no_isolation_level_lets_two_transactions_take_one_place(
         return  # there is one writer at a time
     for _ in range(19):
         insert(accounts, person, "NULL")
-    statement = text(
-        "INSERT INTO token (id, digest, organization_id, user_id, created) "
-        "VALUES (:id, :digest, :organization, :user, now())"
-    )
     owner = user_id(accounts, person)
 
     async def race() -> tuple[BaseException | None, ...]:
         both_begun = asyncio.Barrier(2)
 
         async def take() -> None:
-            engine: Any = accounts.engines.writing
-            async with engine.connect() as connection:
-                await connection.execution_options(isolation_level=level)
-                await connection.execute(text("SELECT count(*) FROM token"))
-                await both_begun.wait()
-                await connection.execute(
-                    statement,
-                    {
-                        "id": secrets.token_hex(6),
-                        "digest": secrets.token_bytes(32),
-                        "organization": person.organization_id,
-                        "user": owner,
-                    },
-                )
-                await connection.commit()
+            connection = await accounts.engines.connect()
+            try:
+                async with connection.transaction(isolation=level.lower().replace(" ", "_")):
+                    await connection.fetch("SELECT count(*) FROM token")
+                    await both_begun.wait()
+                    await connection.execute(
+                        "INSERT INTO token (id, digest, organization_id, user_id, created) "
+                        "VALUES ($1, $2, $3, $4, now())",
+                        secrets.token_hex(6),
+                        secrets.token_bytes(32),
+                        person.organization_id,
+                        owner,
+                    )
+            finally:
+                await connection.close()
 
         return await asyncio.gather(take(), take(), return_exceptions=True)
 
     results = accounts.run(race())
     assert [type(result) for result in results].count(type(None)) == 1
-    assert any(isinstance(result, DBAPIError) for result in results)
+    assert any(isinstance(result, asyncpg.PostgresError) for result in results)
     assert accounts.live_tokens(person.organization_id) == 20
 
 

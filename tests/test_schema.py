@@ -22,8 +22,7 @@ def test_migrations_match_the_tables(accounts: Accounts) -> None:
         return list(compare_metadata(context, metadata))
 
     async def compare() -> list[object]:
-        async with accounts.engines.reading.connect() as connection:
-            return await connection.run_sync(differences)
+        return await accounts.engines.reading.run_sync(differences)
 
     assert accounts.run(compare()) == []
 

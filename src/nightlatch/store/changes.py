@@ -17,6 +17,7 @@ from sqlalchemy.dialects import registry
 from nightlatch.model.change import Change, Snapshot
 from nightlatch.model.errors import StoreUnavailable
 from nightlatch.store.snapshots import SNAPSHOT, read_snapshot
+from nightlatch.store.statement import Statement
 from nightlatch.store.tables import change, change_counter
 
 CHANGES_MAX: Final = 10_000
@@ -42,20 +43,6 @@ class Feed:
     changes: tuple[Change, ...]
 
 
-class _Statement:
-    """The statement as the driver of a dialect takes it."""
-
-    def __init__(self, dialect: str) -> None:
-        compiled = _READ.compile(dialect=registry.load(dialect)())
-        self.text = str(compiled)
-        self._values = dict(compiled.params)
-        self._order = tuple(compiled.positiontup or ())
-
-    def parameters(self, after: int) -> list[int]:
-        """Its parameters in their order."""
-        return [after if name == "after" else self._values[name] for name in self._order]
-
-
 def _read(rows: Sequence[Any], seconds: float) -> Feed:
     if not rows:
         raise StoreUnavailable(_LATER, "the change counter has no row")
@@ -70,7 +57,7 @@ class PostgresqlFeed:
     def __init__(self, connect: Callable[[], Awaitable[Any]]) -> None:
         self._connect = connect
         self._connection: Any = None
-        self._statement = _Statement("postgresql.asyncpg")
+        self._statement = Statement(_READ, registry.load("postgresql.asyncpg")())
 
     async def read(self, after: int, seconds_max: float) -> Feed:
         """The changes after that number. Raises StoreUnavailable, at the latest after that time."""
@@ -78,7 +65,9 @@ class PostgresqlFeed:
             async with asyncio.timeout(seconds_max):
                 if self._connection is None:
                     self._connection = await self._connect()
-                rows = await self._connection.fetch(self._statement.text, *self._statement.parameters(after))
+                rows = await self._connection.fetch(
+                    self._statement.text, *self._statement.arguments({"after": after})
+                )
             return _read(rows, rows[0][2].timestamp() if rows else 0.0)
         except BaseException as error:
             # Whatever it is (a standby, or a connection lost at a bad moment, which shows as an internal
@@ -108,13 +97,13 @@ class SqliteFeed:
             self._connection.execute("PRAGMA query_only = ON")
         except sqlite3.Error as error:
             raise StoreUnavailable(_LATER, f"{type(error).__name__}: {error}") from error
-        self._statement = _Statement("sqlite")
+        self._statement = Statement(_READ, registry.load("sqlite")())
 
     def read(self, after: int) -> Feed:
         """The changes after that number. Raises StoreUnavailable."""
         try:
             rows = self._connection.execute(
-                self._statement.text, self._statement.parameters(after)
+                self._statement.text, self._statement.arguments({"after": after})
             ).fetchall()
         except sqlite3.Error as error:
             raise StoreUnavailable(_LATER, f"{type(error).__name__}: {error}") from error

@@ -5,13 +5,13 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import Connection as SyncConnection
-from sqlalchemy import CursorResult, Dialect, Executable
+from sqlalchemy import Dialect, Executable, Result
 
 _Result = TypeVar("_Result")
 
 
 class Connection(Protocol):
-    """A connection in use: SQLAlchemy's AsyncConnection, or `sqlite_file.SqliteConnection`."""
+    """A connection in use: `postgresql_pool.PostgresqlConnection` or `sqlite_file.SqliteConnection`."""
 
     @property
     def dialect(self) -> Dialect:
@@ -20,17 +20,13 @@ class Connection(Protocol):
 
     async def execute(
         self, statement: Executable, parameters: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None
-    ) -> CursorResult[Any]:
+    ) -> Result[Any]:
         """The statement's result. Raises SQLAlchemy's errors."""
-        ...
-
-    async def run_sync(self, work: Callable[[SyncConnection], _Result]) -> _Result:
-        """The result of work that is written for a connection without asyncio, as Alembic's is."""
         ...
 
 
 class Engine(Protocol):
-    """Where connections come from: SQLAlchemy's AsyncEngine, or one of `sqlite_file`."""
+    """Where connections come from: a `postgresql_pool.PostgresqlPool`, or one of `sqlite_file`."""
 
     def connect(self) -> AbstractAsyncContextManager[Connection]:
         """A connection for statements that stand alone."""
@@ -38,6 +34,13 @@ class Engine(Protocol):
 
     def begin(self) -> AbstractAsyncContextManager[Connection]:
         """A connection in a transaction, which is committed when the block ends without an error."""
+        ...
+
+    async def run_sync(self, work: Callable[[SyncConnection], _Result]) -> _Result:
+        """The result of work on a connection of SQLAlchemy's without asyncio, as Alembic needs.
+
+        In the writing engine it is one transaction.
+        """
         ...
 
     async def dispose(self) -> None:

@@ -8,17 +8,12 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import asyncpg
-from sqlalchemy.ext.asyncio import create_async_engine
 
 from nightlatch.model.errors import CannotStart
 from nightlatch.store.connection import Engine
 from nightlatch.store.file_system import check_local
+from nightlatch.store.postgresql_pool import BUSY_SECONDS, PostgresqlPool
 from nightlatch.store.sqlite_file import SqliteReader, SqliteWriter
-
-BUSY_SECONDS = 10.0
-"""How long it may take to get a connection."""
-
-POSTGRESQL_CONNECTIONS_MAX = 10
 
 _POSTGRESQL_SESSION = {
     "application_name": "nightlatch",
@@ -80,17 +75,8 @@ def _open_postgresql(database_url: str) -> Engines:
             target_session_attrs="read-write",
         )
 
-    engine = create_async_engine(
-        "postgresql+asyncpg://",
-        async_creator=connect,
-        pool_size=POSTGRESQL_CONNECTIONS_MAX,
-        max_overflow=0,
-        pool_timeout=BUSY_SECONDS,
-        # The last used first: after a restart of the database few stale connections are met.
-        pool_use_lifo=True,
-        hide_parameters=True,
-    )
-    return Engines(engine.execution_options(isolation_level="AUTOCOMMIT"), engine, None, connect)
+    pool = PostgresqlPool(connect)
+    return Engines(pool, pool, None, connect)
 
 
 def _open_sqlite(path: Path) -> Engines:

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 
 import asyncpg
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from nightlatch.model.errors import StoreUnavailable
 
@@ -24,15 +23,19 @@ def translated() -> Iterator[None]:
         yield
     except IntegrityError:
         raise
-    except PoolTimeoutError as error:
-        raise StoreUnavailable(_LATER, "no free database connection in time") from error
     except DBAPIError as error:
         raise StoreUnavailable(_LATER, _cause(error)) from error
     except sqlite3.Error as error:  # from a statement of ours, which SQLAlchemy did not run
         raise StoreUnavailable(_LATER, f"{type(error).__name__}: {error}") from error
     except SQLAlchemyError as error:
         raise StoreUnavailable(_LATER, type(error).__name__) from error
-    except (TimeoutError, OSError, asyncpg.InternalClientError) as error:
+    except (
+        TimeoutError,
+        OSError,
+        asyncpg.PostgresError,
+        asyncpg.InterfaceError,
+        asyncpg.InternalClientError,
+    ) as error:
         raise StoreUnavailable(_LATER, f"{type(error).__name__}: {error}") from error
 
 

@@ -40,8 +40,7 @@ async def migrate(engines: Engines) -> tuple[str | None, str]:
         return before, _head()
 
     with translated():
-        async with engines.writing.begin() as connection:
-            return await connection.run_sync(run)
+        return await engines.writing.run_sync(run)
 
 
 async def check_schema(engines: Engines) -> None:
@@ -58,15 +57,13 @@ async def check_schema(engines: Engines) -> None:
             )
 
     with translated():
-        async with engines.reading.connect() as connection:
-            await connection.run_sync(run)
+        await engines.reading.run_sync(run)
 
 
 async def is_empty(engines: Engines) -> bool:
     """Whether nothing has been created in the database yet."""
     with translated():
-        async with engines.reading.connect() as connection:
-            return await connection.run_sync(lambda inner: _revision(inner) is None)
+        return await engines.reading.run_sync(lambda inner: _revision(inner) is None)
 
 
 def _refuse_newer(connection: Connection, found: str | None) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 
 from sqlalchemy import Connection as SyncConnection
-from sqlalchemy import CursorResult, Dialect, Executable, create_engine
+from sqlalchemy import Dialect, Executable, Result, create_engine
 from sqlalchemy import Engine as SyncEngine
 from sqlalchemy.pool import StaticPool
 
@@ -71,11 +71,11 @@ class SqliteConnection:
 
     async def execute(
         self, statement: Executable, parameters: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None
-    ) -> CursorResult[Any]:
+    ) -> Result[Any]:
         """The statement's result, read to its end."""
         return self._connection.execute(statement, parameters)
 
-    async def run_sync(self, work: Callable[[SyncConnection], _Result]) -> _Result:
+    def run(self, work: Callable[[SyncConnection], _Result]) -> _Result:
         """The result of work on SQLAlchemy's connection."""
         return work(self._connection)
 
@@ -141,6 +141,10 @@ class SqliteReader(_File):
         raise RuntimeError("transactions are the writer's")
         yield self._open()
 
+    async def run_sync(self, work: Callable[[SyncConnection], _Result]) -> _Result:
+        """The result of work on SQLAlchemy's connection."""
+        return self._open().run(work)
+
 
 class SqliteWriter(_File):
     """Transactions, one after another: SQLite has one writer at a time, whatever the number of processes."""
@@ -171,6 +175,11 @@ class SqliteWriter(_File):
             finally:
                 if self._driver.in_transaction:
                     self._driver.rollback()
+
+    async def run_sync(self, work: Callable[[SyncConnection], _Result]) -> _Result:
+        """The result of work on SQLAlchemy's connection, in one transaction."""
+        async with self.begin() as connection:
+            return connection.run(work)
 
     async def checkpoint(self, busy_seconds: float) -> bool:
         """Write the log back and empty it; whether all of it was."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import uvloop
 from tests.accounts import Person
 
 from bench.machine import LOAD_CORE, on_cores
@@ -119,7 +120,7 @@ def logins_per_second(port: int, people: Iterator[Person], concurrent: int, seco
 
     Each of the people logs in 20 times at most, and the iterator goes on where it stopped.
     """
-    return asyncio.run(_log_in_for(port, people, concurrent, seconds))
+    return uvloop.run(_log_in_for(port, people, concurrent, seconds))
 
 
 async def _log_in_for(port: int, people: Iterator[Person], concurrent: int, seconds: float) -> float:

@@ -5,12 +5,16 @@ import time
 
 import pytest
 
+from nightlatch.guard.hash_threads import TOGETHER_MAX, HashThreads
 from nightlatch.guard.passwords import Passwords
 from nightlatch.model.errors import InvalidValue, Overloaded
 from tests.accounts import Accounts
 from tests.conftest import Database
 from tests.crowd import exchange_at_once, login_request
 from tests.serving import Serving
+
+# With one thread: one is hashed, one is next, and as many may wait to be handed over together.
+TURNS = 2 + TOGETHER_MAX
 
 
 def passwords(**changed: float) -> Passwords:
@@ -35,15 +39,42 @@ def test_who_waits_longer_than_the_limit_is_overloaded() -> None:
         hasher = passwords(memory_kib=65536, time_cost=8, threads=1, wait_seconds=0.05)
         try:
             return await asyncio.gather(
-                *(hasher.matches("a password", None) for _ in range(4)), return_exceptions=True
+                *(hasher.matches("a password", None) for _ in range(TURNS + 2)), return_exceptions=True
             )
         finally:
             hasher.close()
 
     results = asyncio.run(burst())
-    # One is hashed, and one has its turn next, which costs it no waiting for the event loop.
-    assert results[:2] == [False, False]
-    assert [type(result) for result in results[2:]] == [Overloaded] * 2
+    assert results[:TURNS] == [False] * TURNS
+    assert [type(result) for result in results[TURNS:]] == [Overloaded] * 2
+
+
+def test_results_are_handed_over_together_only_while_there_is_more_to_hash() -> None:
+    async def order() -> list[int]:
+        threads = HashThreads(1, 10.0)
+        begun = 0
+
+        def work() -> int:
+            nonlocal begun
+            begun += 1
+            return begun
+
+        async def seen() -> int:
+            await threads.run(work)
+            return begun
+
+        try:
+            alone = await seen()
+            together = await asyncio.gather(*(seen() for _ in range(2 * TOGETHER_MAX + 1)))
+            return [alone, *together]
+        finally:
+            threads.close()
+
+    alone, *together = asyncio.run(order())
+    assert alone == 1
+    # Each saw at least what was handed over with it, and the last one was kept waiting by nobody.
+    assert all(count >= TOGETHER_MAX for count in together)
+    assert together[-1] == 2 * TOGETHER_MAX + 2
 
 
 def test_a_request_given_up_frees_its_turn_only_when_its_hash_is_done() -> None:

@@ -4,25 +4,17 @@ Parameters follow the OWASP Password Storage Cheat Sheet (19 MiB, t=2, p=1). How
 normalised is decision record 0002: NFKC, as NIST SP 800-63B-4 section 3.1.1.2 advises.
 """
 
-import asyncio
-import contextlib
-import os
 import secrets
-import threading
 import unicodedata
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import Final, TypeVar
+from typing import Final
 
 from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHashError, VerifyMismatchError
 
-from nightlatch.model.errors import InvalidValue, Overloaded
+from nightlatch.guard.hash_threads import HashThreads
+from nightlatch.model.errors import InvalidValue
 
 PASSWORD_BYTES_MAX: Final = 1024
-NICENESS: Final = 5
-
-_Result = TypeVar("_Result")
 
 
 def normalize_password(password: str) -> str:
@@ -53,16 +45,6 @@ def check_new_password(password: str) -> None:
             )
 
 
-def _give_way_to_requests() -> None:
-    """A hash takes a processor for 20 ms, a request for some microseconds: it comes first.
-
-    Linux has a priority for each thread; a request gets three quarters of a processor that both want.
-    """
-    niceness = os.getpriority(os.PRIO_PROCESS, 0) + NICENESS
-    with contextlib.suppress(OSError):
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), niceness)
-
-
 class Passwords:
     """Hashes and checks passwords; memory and processor time are bounded by `threads`."""
 
@@ -70,25 +52,20 @@ class Passwords:
         self, *, memory_kib: int, time_cost: int, parallelism: int, threads: int, wait_seconds: float
     ) -> None:
         self._hasher = PasswordHasher(time_cost=time_cost, memory_cost=memory_kib, parallelism=parallelism)
-        self._wait_seconds = wait_seconds
-        # One more for each thread than it works on: it goes on at once, without waiting for the loop.
-        self._turns = asyncio.Semaphore(2 * threads)
-        self._pool = ThreadPoolExecutor(
-            threads, thread_name_prefix="password-hash", initializer=_give_way_to_requests
-        )
+        self._threads = HashThreads(threads, wait_seconds)
         # Unknown accounts are checked against this, at the price of a real one.
         self._nobody = self._hasher.hash(secrets.token_urlsafe(32))
 
     async def hash(self, password: str) -> str:
         """The password's hash with all its parameters (PHC string). Raises Overloaded."""
-        return await self._in_turn(lambda: self._hasher.hash(normalize_password(password)))
+        return await self._threads.run(lambda: self._hasher.hash(normalize_password(password)))
 
     async def matches(self, password: str, password_hash: str | None) -> bool:
         """Whether the password is the hashed one; None costs the same and never matches.
 
         Raises Overloaded when its turn does not come in time.
         """
-        return await self._in_turn(lambda: self._verify(password, password_hash))
+        return await self._threads.run(lambda: self._verify(password, password_hash))
 
     def needs_rehash(self, password_hash: str) -> bool:
         """Whether the hash was made with other parameters than are set now."""
@@ -96,7 +73,7 @@ class Passwords:
 
     def close(self) -> None:
         """Let the threads end; hashes under way are finished."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._threads.close()
 
     def _verify(self, password: str, password_hash: str | None) -> bool:
         try:
@@ -104,17 +81,3 @@ class Passwords:
         except (VerifyMismatchError, InvalidHashError, Argon2Error):
             return False
         return password_hash is not None
-
-    async def _in_turn(self, work: Callable[[], _Result]) -> _Result:
-        try:
-            async with asyncio.timeout(self._wait_seconds):
-                await self._turns.acquire()
-        except TimeoutError:
-            raise Overloaded(
-                "Too many logins at the moment. Try again later.",
-                f"no turn to hash within {self._wait_seconds} s",
-            ) from None
-        future = asyncio.get_running_loop().run_in_executor(self._pool, work)
-        # The turn ends with the thread's work, even if whoever waits for it has gone.
-        future.add_done_callback(lambda _: self._turns.release())
-        return await asyncio.shield(future)

@@ -1,0 +1,94 @@
+"""Threads that hash, and hand over what is done several at a time.
+
+A hash overwrites the processor's caches. What a request does before and after its own then costs twice
+what it costs on its own, unless other requests do the same right before and after it: as long as there is
+more to hash, results wait for each other (cohort scheduling: Larus and Parkes, USENIX 2002).
+"""
+
+import asyncio
+import contextlib
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, Final, TypeVar
+
+from nightlatch.model.errors import Overloaded
+
+NICENESS: Final = 5
+TOGETHER_MAX: Final = 4
+"""Results that are handed over at once; also how many hashes the first of them may have to wait for."""
+
+_Result = TypeVar("_Result")
+
+
+def _give_way_to_requests() -> None:
+    """A hash takes a processor for 20 ms, a request for some microseconds: it comes first.
+
+    Linux has a priority for each thread; a request gets three quarters of a processor that both want.
+    """
+    niceness = os.getpriority(os.PRIO_PROCESS, 0) + NICENESS
+    with contextlib.suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), niceness)
+
+
+class HashThreads:
+    """Runs work on so many threads; whoever gets no turn within `wait_seconds` is refused."""
+
+    def __init__(self, threads: int, wait_seconds: float) -> None:
+        self._threads = threads
+        self._wait_seconds = wait_seconds
+        # Enough that no thread waits for the loop: what is being hashed, one more for each thread,
+        # and what is done and has not been handed over.
+        self._turns = asyncio.Semaphore(2 * threads + TOGETHER_MAX)
+        self._pool = ThreadPoolExecutor(
+            threads, thread_name_prefix="password-hash", initializer=_give_way_to_requests
+        )
+        self._lock = threading.Lock()
+        self._under_way = 0
+        self._done: list[tuple[asyncio.Future[Any], Future[Any]]] = []
+
+    async def run(self, work: Callable[[], _Result]) -> _Result:
+        """The result of the work. Raises Overloaded when its turn does not come in time."""
+        try:
+            async with asyncio.timeout(self._wait_seconds):
+                await self._turns.acquire()
+        except TimeoutError:
+            raise Overloaded(
+                "Too many logins at the moment. Try again later.",
+                f"no turn to hash within {self._wait_seconds} s",
+            ) from None
+        waiting: asyncio.Future[_Result] = asyncio.get_running_loop().create_future()
+        with self._lock:
+            self._under_way += 1
+        self._pool.submit(work).add_done_callback(lambda done: self._finish(waiting, done))
+        return await waiting
+
+    def close(self) -> None:
+        """Let the threads end; what is under way is finished, what waits for a thread is cancelled."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _finish(self, waiting: asyncio.Future[Any], done: Future[Any]) -> None:
+        # In the thread that has done it.
+        with self._lock:
+            self._under_way -= 1
+            self._done.append((waiting, done))
+            # A thread without work is reason enough: with one login at a time nothing ever waits.
+            due = self._under_way < self._threads or len(self._done) >= TOGETHER_MAX
+        if due:
+            waiting.get_loop().call_soon_threadsafe(self._hand_over)
+
+    def _hand_over(self) -> None:
+        with self._lock:
+            finished, self._done = self._done, []
+        for waiting, done in finished:
+            # A turn ends with the thread's work, even if whoever waited for it has gone.
+            self._turns.release()
+            if waiting.cancelled():
+                continue
+            if done.cancelled():
+                waiting.cancel()
+            elif (error := done.exception()) is not None:
+                waiting.set_exception(error)
+            else:
+                waiting.set_result(done.result())

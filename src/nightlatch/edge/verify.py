@@ -86,6 +86,7 @@ class Verify:
         self._services = services
         self._find = services.lookup.find_nowait
         self._token_header = token_header.lower().encode("ascii") if token_header else None
+        self._read = frozenset((b"authorization", ORGANIZATION_HEADER, self._token_header))
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Any:
         """What the server awaits: no coroutine of ours around another one's."""
@@ -97,14 +98,16 @@ class Verify:
         sent: bytes | None = None
         own: bytes | None = None
         organizations: list[bytes] | None = None
-        own_name = self._token_header
+        read = self._read
         for name, value in scope["headers"]:
+            if name not in read:
+                continue
             if name == b"authorization":
                 # Several are joined by a comma, which no token survives.
                 sent = value if sent is None else sent + b"," + value
             elif name == ORGANIZATION_HEADER:
                 organizations = [*(organizations or ()), value]
-            elif name == own_name:
+            else:
                 own = value if own is None else own + b"," + value
         if own is not None:
             sent = own if own[:5].lower() == b"token" else b"Token " + own

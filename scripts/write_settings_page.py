@@ -28,7 +28,7 @@ def shown(value: object) -> str:
     if isinstance(value, SecretStr):
         value = value.get_secret_value()
     if isinstance(value, tuple):
-        value = ",".join(value)
+        value = ",".join(map(str, value))
     return "none" if value is None else f"`{value}`"
 
 

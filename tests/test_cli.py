@@ -351,7 +351,7 @@ def test_every_command_is_documented_with_every_option_of_its_own() -> None:
         (["organization", "add", "B", "--time-to-live", "1 day"], 2, "invalid_value", "30d, 12h, 90m"),
         (["organization", "add", "B", "--time-to-live", "0"], 2, "invalid_value", "ten years"),
         (["organization", "add", "B", "--token-limit", "-1"], 2, "invalid_value", "from 0 to"),
-        (["organization", "update", "acme"], 2, "usage", "--name, --token-limit or --time-to-live"),
+        (["organization", "update", "acme"], 2, "usage", "--name, --token-limit, --limit-policy or --time-to-live"),
         (["user", "add", "nobody", "--generate-password"], 2, "invalid_value", "is not an e-mail address"),
         (["user", "add", "ann@example.com", "--generate-password"], 1, "already_exists", "member add"),
         (["user", "add", "b@example.com", "--role", "owner"], 2, "usage", "--organization"),

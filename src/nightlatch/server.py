@@ -153,6 +153,7 @@ async def _built(settings: Settings) -> AsyncIterator[Any]:
     from nightlatch.app import built_services, opened_engines
     from nightlatch.background import running_background
     from nightlatch.edge.asgi import build_application
+    from nightlatch.edge.forwarded_for import ForwardedFor
 
     _end_with_parent()
     async with (
@@ -160,13 +161,15 @@ async def _built(settings: Settings) -> AsyncIterator[Any]:
         built_services(settings, engines) as services,
         running_background(services, engines, settings.use_flush_seconds),
     ):
-        yield build_application(
+        application = build_application(
             services,
             server_version(),
             settings.cors_origins,
             settings.body_seconds_max,
             settings.token_header,
         )
+        trusted = settings.trusted_proxies
+        yield ForwardedFor(application, trusted) if trusted else application
     _log.info("worker_stopped", pid=os.getpid())
 
 

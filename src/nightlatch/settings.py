@@ -15,6 +15,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    IPvAnyNetwork,
     SecretStr,
     ValidationError,
     field_validator,
@@ -87,6 +88,11 @@ class Settings(BaseModel):
         pattern=r"^[A-Za-z0-9-]{1,64}$",
         description="A second header that `/api/auth/verify/` takes the token from, alone or after `Token `, "
         "for APIs that use Authorization themselves. Where it is sent, Authorization is not looked at.",
+    )
+    trusted_proxies: Annotated[tuple[IPvAnyNetwork, ...], BeforeValidator(_split_commas)] = Field(
+        (),
+        description="Addresses or networks of proxies, comma-separated, whose `X-Forwarded-For` tells the "
+        "client's address; from everybody else it is not looked at. Empty: none.",
     )
     use_flush_seconds: float = Field(
         5.0, gt=0, le=3600, description="How often `last used` of tokens is written to the database."

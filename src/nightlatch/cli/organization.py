@@ -16,7 +16,7 @@ from nightlatch.cli.duration import (
 )
 from nightlatch.cli.failure import WrongUse
 from nightlatch.cli.output import Answer, Table, short_time
-from nightlatch.model.names import OrganizationId
+from nightlatch.model.names import LimitPolicy, OrganizationId
 from nightlatch.model.records import TOKEN_LIMIT_DEFAULT, Organization
 
 organizations = typer.Typer(
@@ -25,6 +25,7 @@ organizations = typer.Typer(
 
 _NAME_HELP = "The name that people see; 1 to 200 characters."
 _TOKEN_LIMIT_HELP = "How many live tokens the organization may have at once."
+_LIMIT_POLICY_HELP = "What a login at the limit does: be refused, or end a token to make place."
 
 
 @organizations.command(
@@ -44,13 +45,14 @@ def add(
         ),
     ] = None,
     token_limit: Annotated[int, typer.Option(help=_TOKEN_LIMIT_HELP)] = TOKEN_LIMIT_DEFAULT,
+    limit_policy: Annotated[LimitPolicy, typer.Option(help=_LIMIT_POLICY_HELP)] = LimitPolicy.REFUSE,
     time_to_live: TimeToLiveOption = TIME_TO_LIVE_DEFAULT,
 ) -> Answer:
     """Add an organization."""
     from nightlatch.usecases.add_organization import add_organization
 
     seconds = read_duration(time_to_live or "")
-    added = call.session().run(add_organization, name, organization_id, token_limit, seconds)
+    added = call.session().run(add_organization, name, organization_id, token_limit, seconds, limit_policy)
     return Answer(
         organization_document(added),
         (
@@ -108,16 +110,17 @@ def update(
     token_limit: Annotated[
         int | None, typer.Option(help=_TOKEN_LIMIT_HELP + " A lower one ends no token.")
     ] = None,
+    limit_policy: Annotated[LimitPolicy | None, typer.Option(help=_LIMIT_POLICY_HELP)] = None,
     time_to_live: TimeToLiveOption = None,
 ) -> Answer:
     """Change an organization's name or its rules for tokens."""
     from nightlatch.usecases.update_organization import OrganizationChange, update_organization
 
-    if name is None and token_limit is None and time_to_live is None:
-        raise WrongUse("Nothing to change: give --name, --token-limit or --time-to-live.")
+    if all(given is None for given in (name, token_limit, limit_policy, time_to_live)):
+        raise WrongUse("Nothing to change: give --name, --token-limit, --limit-policy or --time-to-live.")
     seconds = None if time_to_live is None else read_duration(time_to_live)
     change = OrganizationChange(
-        name, token_limit, seconds, never_expires=time_to_live is not None and seconds is None
+        name, token_limit, limit_policy, seconds, never_expires=time_to_live is not None and seconds is None
     )
     return _shown(call.session().run(update_organization, OrganizationId(organization_id), change))
 
@@ -142,6 +145,7 @@ def _shown(organization: Organization) -> Answer:
         ("ID", organization.id),
         ("Name", organization.name),
         ("Token limit", str(organization.token_limit)),
+        ("Limit policy", organization.limit_policy),
         ("Time to live", write_duration(organization.time_to_live)),
         ("Created (UTC)", short_time(organization.created)),
         ("Closed (UTC)", short_time(organization.closed, "no")),

@@ -36,7 +36,8 @@ def login_resource(services: Services) -> Resource:
             # The username stays out: people type passwords there.
             _log.info("login_refused", code=error.code, reason=error.detail)
             raise
-        _log.info("login", token_id=issued.token.id, organization_id=fields.organization_id)
+        ended = {"replaced": [token.id for token in issued.replaced]} if issued.replaced else {}
+        _log.info("login", token_id=issued.token.id, organization_id=fields.organization_id, **ended)
         return JSONResponse({"expiry": wire_time(issued.expiry), "token": issued.token.reveal()})
 
     return Resource(

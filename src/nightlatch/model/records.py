@@ -74,20 +74,22 @@ class TokenRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class IssuedToken:
-    """A token just made: the only value that holds one in clear together with its expiry."""
-
-    token: PlainToken
-    expiry: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
 class EndedToken:
     """A token that was just deleted."""
 
     id: TokenId
     organization_id: OrganizationId
     user_id: UserId
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedToken:
+    """A token just made: the only value that holds one in clear together with its expiry."""
+
+    token: PlainToken
+    expiry: datetime | None
+    replaced: tuple[EndedToken, ...]
+    """What was ended to make place for it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from sqlalchemy import Integer, String, Text, and_, bindparam, func, insert, or_
 from sqlalchemy.exc import IntegrityError
 
 from nightlatch.model.errors import TokenLimitReached
-from nightlatch.model.names import Email, OrganizationId, Role, UserId
+from nightlatch.model.names import Email, LimitPolicy, OrganizationId, Role, UserId
 from nightlatch.model.token import PlainToken
 from nightlatch.store.columns import database_now, database_now_plus
 from nightlatch.store.connection import Connection
@@ -30,6 +30,7 @@ class LoginCandidate:
     password_version: int
     active: bool
     token_limit: int
+    limit_policy: LimitPolicy
     live_tokens: int
     time_to_live: int | None
 
@@ -67,6 +68,7 @@ _CANDIDATE = (
         user.c.password_version,
         and_(user.c.disabled.is_(None), organization.c.closed.is_(None)).label("active"),
         organization.c.token_limit,
+        organization.c.limit_policy,
         organization.c.time_to_live,
         _LIVE_TOKENS.label("live_tokens"),
     )
@@ -74,8 +76,20 @@ _CANDIDATE = (
     .where(user.c.email == bindparam("email"), organization.c.id == bindparam("organization_id"))
 )
 
-# Locks organization, membership, user, in the order of every use case, and inserts only if they are
-# still as they were when the password was checked. The database's trigger decides on the limit.
+# Whom the password was checked of, if nothing has changed about them since. Locks organization,
+# membership, user, in the order of every use case.
+_AS_CHECKED = (
+    organization.c.id == bindparam("of_organization"),
+    organization.c.closed.is_(None),
+    user.c.id == bindparam("of_user"),
+    user.c.disabled.is_(None),
+    user.c.password_version == bindparam("checked_version"),
+)
+_LOCKED = [organization, membership, user]
+
+_LOCK = select(organization.c.token_limit).select_from(_PATH).where(*_AS_CHECKED).with_for_update(of=_LOCKED)
+
+# The database's trigger decides on the limit.
 _INSERT = (
     insert(token)
     .from_select(
@@ -91,14 +105,8 @@ _INSERT = (
             database_now_plus(bindparam("new_time_to_live", type_=Integer)),
         )
         .select_from(_PATH)
-        .where(
-            organization.c.id == bindparam("of_organization"),
-            organization.c.closed.is_(None),
-            user.c.id == bindparam("of_user"),
-            user.c.disabled.is_(None),
-            user.c.password_version == bindparam("checked_version"),
-        )
-        .with_for_update(of=[organization, membership, user]),
+        .where(*_AS_CHECKED)
+        .with_for_update(of=_LOCKED),
     )
     .returning(token.c.expiry)
 )
@@ -121,6 +129,7 @@ async def find_candidate(
         password_version=row.password_version,
         active=bool(row.active),
         token_limit=row.token_limit,
+        limit_policy=LimitPolicy(row.limit_policy),
         live_tokens=row.live_tokens,
         time_to_live=row.time_to_live,
     )
@@ -131,6 +140,24 @@ class StoredToken:
     """A token that was stored, and when it expires (None: never)."""
 
     expiry: datetime | None
+
+
+def _as_checked(candidate: LoginCandidate) -> dict[str, object]:
+    return {
+        "of_organization": candidate.organization_id,
+        "of_user": candidate.user_id,
+        "checked_version": candidate.password_version,
+    }
+
+
+async def lock_candidate(connection: Connection, candidate: LoginCandidate) -> int | None:
+    """Lock whom the password was checked of; their organization's limit at this moment.
+
+    None if the candidate was shut out since. Nobody else gives out a token of the organization
+    before the transaction ends.
+    """
+    limit: int | None = (await connection.execute(_LOCK, _as_checked(candidate))).scalar_one_or_none()
+    return limit
 
 
 async def insert_token(
@@ -146,9 +173,7 @@ async def insert_token(
         "new_name": new.name,
         "new_user_agent": new.user_agent,
         "new_time_to_live": new.time_to_live,
-        "of_organization": candidate.organization_id,
-        "of_user": candidate.user_id,
-        "checked_version": candidate.password_version,
+        **_as_checked(candidate),
     }
     try:
         row = (await connection.execute(_INSERT, parameters)).one_or_none()

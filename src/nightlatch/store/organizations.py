@@ -76,6 +76,7 @@ async def insert_organization(
     organization_id: OrganizationId,
     name: str,
     token_limit: int,
+    limit_policy: LimitPolicy,
     time_to_live: int | None,
 ) -> Organization:
     """A new organization; raises AlreadyExists."""
@@ -83,7 +84,7 @@ async def insert_organization(
         "id": organization_id,
         "name": name,
         "token_limit": token_limit,
-        "limit_policy": LimitPolicy.REFUSE,
+        "limit_policy": limit_policy,
         "time_to_live": time_to_live,
         "created": database_now(),
     }

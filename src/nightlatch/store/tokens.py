@@ -22,9 +22,13 @@ _USABLE = (
 )
 
 
+def _unexpired() -> ColumnElement[bool]:
+    return or_(token.c.expiry.is_(None), token.c.expiry > database_now())
+
+
 def _live() -> list[ColumnElement[bool]]:
     return [
-        or_(token.c.expiry.is_(None), token.c.expiry > database_now()),
+        _unexpired(),
         user.c.disabled.is_(None),
         organization.c.closed.is_(None),
     ]
@@ -152,6 +156,35 @@ async def delete_tokens_in_organization(
 ) -> list[EndedToken]:
     """Delete all tokens of the organization, or of one user in it."""
     return await _delete(connection, *_chosen(organization_id, user_id))
+
+
+# As the database's trigger counts.
+_LIVE_COUNT = (
+    select(func.count())
+    .select_from(token)
+    .where(token.c.organization_id == bindparam("organization_id"), _unexpired())
+)
+
+
+async def make_place(
+    connection: Connection, organization_id: OrganizationId, token_limit: int, by_use: bool
+) -> list[EndedToken]:
+    """Delete as many live tokens as leave room for one more below that limit; the caller has locked
+    the organization.
+
+    The oldest go first; with `by_use` those that were used least recently, by what has been written of
+    their use, and else by their creation.
+    """
+    count: int = (await connection.execute(_LIVE_COUNT, {"organization_id": organization_id})).scalar_one()
+    moment = func.coalesce(token_use.c.used, token.c.created) if by_use else token.c.created
+    surplus = (
+        select(token.c.id)
+        .select_from(token.outerjoin(token_use, token_use.c.token_id == token.c.id))
+        .where(*_chosen(organization_id, None), _unexpired())
+        .order_by(moment, token.c.created, token.c.id)
+        .limit(max(0, count - token_limit + 1))
+    )
+    return await _delete(connection, token.c.id.in_(surplus))
 
 
 async def delete_tokens_of_user(connection: Connection, user_id: UserId) -> list[EndedToken]:

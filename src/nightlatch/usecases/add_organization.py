@@ -1,6 +1,7 @@
 """Add an organization."""
 
 from nightlatch.model.names import (
+    LimitPolicy,
     OrganizationId,
     generate_organization_id,
     parse_organization_id,
@@ -18,6 +19,7 @@ async def add_organization(
     organization_id: str | None,
     token_limit: int,
     time_to_live: int | None,
+    limit_policy: LimitPolicy = LimitPolicy.REFUSE,
 ) -> Organization:
     """A new organization with that id, or a random one; `time_to_live` in seconds, None: no expiry.
 
@@ -32,5 +34,6 @@ async def add_organization(
             chosen,
             parse_organization_name(name),
             check_token_limit(token_limit),
+            limit_policy,
             check_time_to_live(time_to_live),
         )

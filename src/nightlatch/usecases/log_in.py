@@ -3,11 +3,15 @@
 from dataclasses import dataclass
 
 from nightlatch.model.errors import CredentialsRejected, InvalidValue, TokenLimitReached
+from nightlatch.model.names import LimitPolicy
 from nightlatch.model.records import TIME_TO_LIVE_SECONDS_MAX, IssuedToken
 from nightlatch.model.token import generate_token
-from nightlatch.store.logins import LoginCandidate, NewToken, insert_token
+from nightlatch.store.connection import Connection
+from nightlatch.store.logins import LoginCandidate, NewToken, StoredToken, insert_token, lock_candidate
+from nightlatch.store.tokens import make_place
 from nightlatch.store.users import store_rehash
 from nightlatch.usecases.check_password import Credentials, check_password
+from nightlatch.usecases.end_tokens import ending_tokens
 from nightlatch.usecases.services import Services
 
 
@@ -24,6 +28,9 @@ class Login:
 async def log_in(services: Services, login: Login) -> IssuedToken:
     """A new token, durable before this returns, while the organization has fewer than its limit.
 
+    At the limit the organization's policy decides: refuse, or end a token to make place. What was
+    ended is accepted nowhere any more when this returns.
+
     Raises CredentialsRejected, TokenLimitReached, InvalidValue('time_to_live'), Overloaded or
     StoreUnavailable; after the last, the token may exist, but nobody has it.
     """
@@ -34,18 +41,42 @@ async def log_in(services: Services, login: Login) -> IssuedToken:
         login.user_agent,
         _time_to_live(login.time_to_live, candidate.time_to_live),
     )
-    if candidate.live_tokens >= candidate.token_limit:
-        # Full when it was looked at: the insert, which alone decides, need not be tried.
+    replaces = candidate.limit_policy is not LimitPolicy.REFUSE
+    # What was counted with the candidate spares a try that would fail; the insert alone decides.
+    full = candidate.live_tokens >= candidate.token_limit
+    if full and not replaces:
         raise TokenLimitReached(candidate.organization_id)
     new_hash = await _rehash(services, login.credentials, candidate)
-    async with services.store.write() as connection:
-        stored = await insert_token(connection, candidate, new)
-        if stored is None:
-            # Disabled, removed, closed or given another password while the hash was computed.
-            raise CredentialsRejected("changed during login")
-        if new_hash is not None:
-            await store_rehash(connection, candidate.user_id, new_hash)
-    return IssuedToken(new.token, stored.expiry)
+    if not full:
+        try:
+            async with services.store.write() as connection:
+                stored = await _store(connection, candidate, new, new_hash)
+            return IssuedToken(new.token, stored.expiry, ())
+        except TokenLimitReached:
+            if not replaces:
+                raise
+    async with ending_tokens(services) as connection:
+        limit = await lock_candidate(connection, candidate)
+        if limit == 0:
+            raise TokenLimitReached(candidate.organization_id)
+        by_use = candidate.limit_policy is LimitPolicy.REPLACE_LEAST_RECENTLY_USED
+        replaced = (
+            [] if limit is None else await make_place(connection, candidate.organization_id, limit, by_use)
+        )
+        stored = await _store(connection, candidate, new, new_hash)
+    return IssuedToken(new.token, stored.expiry, tuple(replaced))
+
+
+async def _store(
+    connection: Connection, candidate: LoginCandidate, new: NewToken, new_hash: str | None
+) -> StoredToken:
+    stored = await insert_token(connection, candidate, new)
+    if stored is None:
+        # Disabled, removed, closed or given another password while the hash was computed.
+        raise CredentialsRejected("changed during login")
+    if new_hash is not None:
+        await store_rehash(connection, candidate.user_id, new_hash)
+    return stored
 
 
 async def _rehash(services: Services, credentials: Credentials, candidate: LoginCandidate) -> str | None:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from nightlatch.model.names import OrganizationId, parse_organization_name
+from nightlatch.model.names import LimitPolicy, OrganizationId, parse_organization_name
 from nightlatch.model.records import Organization
 from nightlatch.store import organizations
 from nightlatch.usecases.organization_rules import (
@@ -20,6 +20,7 @@ class OrganizationChange:
 
     name: str | None = None
     token_limit: int | None = None
+    limit_policy: LimitPolicy | None = None
     time_to_live: int | None = None
     never_expires: bool = False
 
@@ -37,6 +38,8 @@ async def update_organization(
         values["name"] = parse_organization_name(change.name)
     if change.token_limit is not None:
         values["token_limit"] = check_token_limit(change.token_limit)
+    if change.limit_policy is not None:
+        values["limit_policy"] = change.limit_policy
     if change.time_to_live is not None or change.never_expires:
         values["time_to_live"] = check_time_to_live(change.time_to_live)
     async with services.store.write() as connection:

@@ -1,0 +1,127 @@
+"""Connections to PostgreSQL: what is given to the next one is open and in no transaction."""
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy import bindparam, insert, select, text
+from sqlalchemy.exc import IntegrityError
+
+from nightlatch.model.errors import StoreUnavailable
+from nightlatch.store.tables import change_counter, user
+from tests.accounts import Accounts
+from tests.conftest import DATABASES, new_database
+
+POSTGRESQL = [kind for kind in DATABASES if kind != "sqlite"]
+PID = text("SELECT pg_backend_pid()")
+
+
+@pytest.fixture(scope="module", params=POSTGRESQL)
+def accounts(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Accounts]:
+    made = Accounts(new_database(request.param, request, tmp_path_factory.mktemp("database")).url)
+    yield made
+    made.close()
+
+
+async def pid(store: Any) -> int:
+    async with store.read() as connection:
+        number: int = (await connection.execute(PID)).scalar_one()
+        return number
+
+
+def test_a_connection_is_used_again(accounts: Accounts) -> None:
+    store = accounts.services.store
+    assert accounts.run(pid(store)) == accounts.run(pid(store))
+
+
+def test_a_refused_statement_undoes_its_transaction_and_nothing_else(accounts: Accounts) -> None:
+    person = accounts.add_person()
+    store = accounts.services.store
+    values = {"email": person.username, "password_hash": "", "created": text("now()")}
+
+    async def refused() -> None:
+        async with store.write() as connection:
+            await connection.execute(text("CREATE TABLE left_over (n integer)"))
+            await connection.execute(insert(user).values(values))
+
+    before = accounts.run(pid(store))
+    with pytest.raises(IntegrityError):
+        accounts.run(refused())
+    assert accounts.run(pid(store)) == before
+    assert accounts.sql("SELECT to_regclass('left_over')")[0][0] is None
+
+
+def test_an_error_that_is_swallowed_cannot_pass_for_a_commit(accounts: Accounts) -> None:
+    person = accounts.add_person()
+    store = accounts.services.store
+    values = {"email": person.username, "password_hash": "", "created": text("now()")}
+
+    async def swallowed() -> None:
+        async with store.write() as connection:
+            with pytest.raises(IntegrityError):
+                await connection.execute(insert(user).values(values))
+
+    with pytest.raises(RuntimeError, match="undone"):
+        accounts.run(swallowed())
+
+
+def test_whoever_is_cancelled_in_a_transaction_leaves_none_to_the_next(accounts: Accounts) -> None:
+    store = accounts.services.store
+
+    async def cancelled() -> None:
+        async with store.write() as connection:
+            await connection.execute(text("CREATE TABLE left_over (n integer)"))
+            await connection.execute(text("SELECT pg_sleep(30)"))
+
+    async def run() -> bool:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.3):
+                await cancelled()
+        async with store.write() as connection:
+            return (await connection.execute(text("SELECT to_regclass('left_over')"))).scalar_one() is None
+
+    assert accounts.run(run())
+
+
+def test_connections_that_the_database_has_closed_are_not_given_out(accounts: Accounts) -> None:
+    store = accounts.services.store
+
+    async def run() -> int:
+        first = await pid(store)
+        other = await accounts.engines.connect()
+        await other.execute("SELECT pg_terminate_backend($1)", first)
+        await other.close()
+        await asyncio.sleep(0.2)
+        return await pid(store) - first
+
+    assert accounts.run(run()) != 0
+
+
+def test_who_finds_no_free_connection_is_told_so(accounts: Accounts, monkeypatch: pytest.MonkeyPatch) -> None:
+    from nightlatch.store import postgresql_pool
+
+    monkeypatch.setattr(postgresql_pool, "BUSY_SECONDS", 0.1)
+    store = accounts.services.store
+
+    async def hold(opened: int) -> None:
+        if opened == postgresql_pool.CONNECTIONS_MAX:
+            with pytest.raises(StoreUnavailable):
+                await pid(store)
+            return
+        async with store.read():
+            await hold(opened + 1)
+
+    accounts.run(hold(0))
+    accounts.run(pid(store))
+
+
+def test_a_parameter_that_is_missing_is_an_error_and_not_null(accounts: Accounts) -> None:
+    statement = select(change_counter.c.number).where(change_counter.c.number > bindparam("after"))
+
+    async def run() -> None:
+        async with accounts.services.store.read() as connection:
+            await connection.execute(statement, {})
+
+    with pytest.raises(KeyError, match="after"):
+        accounts.run(run())

@@ -27,6 +27,8 @@ from nightlatch.model.names import Role
 from tests.accounts import Accounts, Person
 from tests.conftest import DATABASES, new_database
 
+pytestmark = pytest.mark.slow
+
 DOCUMENT = Path(__file__).parent.parent / "docs" / "command-line.md"
 PASSWORD = "pässword with  spaces "
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
@@ -351,7 +353,12 @@ def test_every_command_is_documented_with_every_option_of_its_own() -> None:
         (["organization", "add", "B", "--time-to-live", "1 day"], 2, "invalid_value", "30d, 12h, 90m"),
         (["organization", "add", "B", "--time-to-live", "0"], 2, "invalid_value", "ten years"),
         (["organization", "add", "B", "--token-limit", "-1"], 2, "invalid_value", "from 0 to"),
-        (["organization", "update", "acme"], 2, "usage", "--name, --token-limit, --limit-policy or --time-to-live"),
+        (
+            ["organization", "update", "acme"],
+            2,
+            "usage",
+            "--name, --token-limit, --limit-policy or --time-to-live",
+        ),
         (["user", "add", "nobody", "--generate-password"], 2, "invalid_value", "is not an e-mail address"),
         (["user", "add", "ann@example.com", "--generate-password"], 1, "already_exists", "member add"),
         (["user", "add", "b@example.com", "--role", "owner"], 2, "usage", "--organization"),

@@ -66,6 +66,7 @@ def test_a_wrong_network_stops_the_start_with_the_settings_name() -> None:
         load_settings({"trusted_proxies": "10.0.0.0/8,proxy.example"}, None, {})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("trusted", "address"), [("127.0.0.1", "192.0.2.7"), ("", "127.0.0.1")])
 def test_the_log_names_the_client_only_as_far_as_proxies_are_trusted(
     database: Database,

@@ -34,6 +34,7 @@ def test_a_burst_beyond_capacity_waits_and_none_is_turned_away_before_its_time()
     assert asyncio.run(burst()) == [True] * 2000
 
 
+@pytest.mark.slow
 def test_who_waits_longer_than_the_limit_is_overloaded() -> None:
     async def burst() -> list[bool | BaseException]:
         hasher = passwords(memory_kib=65536, time_cost=8, threads=1, wait_seconds=0.05)
@@ -91,6 +92,7 @@ def test_a_request_given_up_frees_its_turn_only_when_its_hash_is_done() -> None:
     assert asyncio.run(give_up())
 
 
+@pytest.mark.slow
 def test_an_overloaded_server_answers_503_with_retry_after(
     database: Database, accounts: Accounts, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

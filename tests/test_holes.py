@@ -44,7 +44,8 @@ from tests.sockets import exchange, with_token
 
 SOURCE = Path(__file__).parent.parent / "src" / "nightlatch"
 ON_SQLITE = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
-ON_POSTGRESQL = pytest.mark.parametrize("database", ["postgresql-18"], indirect=True)
+_POSTGRESQL_18 = pytest.param("postgresql-18", marks=pytest.mark.slow)  # the inner loop starts no server
+ON_POSTGRESQL = pytest.mark.parametrize("database", [_POSTGRESQL_18], indirect=True)
 
 
 @pytest.fixture

@@ -14,6 +14,8 @@ from tests.accounts import Accounts
 from tests.conftest import DATABASES, new_database
 
 POSTGRESQL = [kind for kind in DATABASES if kind != "sqlite"]
+pytestmark = pytest.mark.slow
+
 PID = text("SELECT pg_backend_pid()")
 
 

@@ -13,6 +13,8 @@ from tests.accounts import Accounts, Person
 from tests.serving import Serving
 from tests.sockets import exchange, post_json, with_token
 
+pytestmark = pytest.mark.slow
+
 CANARY = "kanarienvogel-7391-passwort"
 
 

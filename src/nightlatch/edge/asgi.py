@@ -15,12 +15,14 @@ from nightlatch.edge.answers import Answer, answer, detail, internal_error, not_
 from nightlatch.edge.body_limits import BodyLimits
 from nightlatch.edge.docs import docs_routes
 from nightlatch.edge.health import live_resource, ready_resource
+from nightlatch.edge.introspect import introspect_resource
 from nightlatch.edge.login import login_resource
 from nightlatch.edge.logout import logout_resource, logoutall_resource
 from nightlatch.edge.organizations import organizations_resource
 from nightlatch.edge.request_log import RequestLog
 from nightlatch.edge.request_shape import RequestShape
 from nightlatch.edge.resource import describe, route
+from nightlatch.edge.revoke import revoke_resource
 from nightlatch.edge.tokens import token_list_resource, token_resource
 from nightlatch.edge.verify import Verify, verify_resource
 from nightlatch.model.errors import NightlatchError
@@ -32,6 +34,8 @@ _RESOURCES: Final = (
     logoutall_resource,
     token_list_resource,
     token_resource,
+    introspect_resource,
+    revoke_resource,
     organizations_resource,
     live_resource,
     ready_resource,

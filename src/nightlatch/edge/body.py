@@ -43,10 +43,27 @@ async def read_body(request: Request) -> Body:
         case "application/json" | "application/*" | "*/json" | "*/*":
             return Body(_read_json(raw, _charset(options)), False)
         case "application/x-www-form-urlencoded":
-            return Body(_read_form(raw, _charset(options)), True)
+            # The last of several values counts.
+            return Body(dict(_form_pairs(raw, _charset(options))), True)
         case "multipart/form-data" | "multipart/*":
             return Body(await _read_multipart(raw, content_type, options), True)
-    raise detail(415, f'Unsupported media type "{content_type}" in request.')
+    raise _unsupported(content_type)
+
+
+async def read_form(request: Request) -> list[tuple[str, str]]:
+    """The fields of a body that may be a form only, repeated ones too; raises as `read_body` does."""
+    content_type = request.headers.get("content-type", "")
+    raw = await request.body()
+    if not raw:
+        return []
+    media_type, options = _media_type(content_type)
+    if media_type != FORM:
+        raise _unsupported(content_type)
+    return _form_pairs(raw, _charset(options))
+
+
+def _unsupported(content_type: str) -> Answer:
+    return detail(415, f'Unsupported media type "{content_type}" in request.')
 
 
 def _media_type(content_type: str) -> tuple[str, Mapping[bytes, bytes]]:
@@ -83,9 +100,9 @@ def _read_json(raw: bytes, charset: str) -> Any:
         raise detail(400, f"JSON parse error - {error}") from None
 
 
-def _read_form(raw: bytes, charset: str) -> dict[str, Any]:
+def _form_pairs(raw: bytes, charset: str) -> list[tuple[str, str]]:
     try:
-        pairs = parse_qsl(
+        return parse_qsl(
             raw.decode(charset, "replace"),
             keep_blank_values=True,
             encoding=charset,
@@ -94,8 +111,6 @@ def _read_form(raw: bytes, charset: str) -> dict[str, Any]:
         )
     except (ValueError, LookupError):
         raise _too_many() from None
-    # The last of several values counts.
-    return dict(pairs)
 
 
 async def _read_multipart(raw: bytes, content_type: str, options: Mapping[bytes, bytes]) -> dict[str, Any]:

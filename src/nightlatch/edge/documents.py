@@ -1,8 +1,8 @@
 """What answers look like, for the OpenAPI document. Handlers build them; a test compares the two."""
 
-from typing import Any, Final
+from typing import Any, Final, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field, RootModel
 
 
 class IssuedTokenBody(BaseModel):
@@ -78,6 +78,45 @@ class LimitReached(BaseModel):
     code: str
 
 
+class ActiveToken(BaseModel):
+    """A live token of the caller's organization."""
+
+    active: Literal[True]
+    token_type: Literal["Token"]
+    token_id: str
+    organization_id: str
+    sub: str = Field(description="The user's id, which stays when the e-mail address changes.")
+    username: str = Field(description="The user's e-mail address.")
+    role: Literal["owner", "member"]
+    exp: int | None = Field(
+        default=None,
+        description="When it expires, in whole seconds since 1970; absent if it never does.",
+    )
+
+
+class InactiveToken(BaseModel):
+    """Anything else, whatever it is."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    active: Literal[False]
+
+
+class Introspection(RootModel[ActiveToken | InactiveToken]):
+    """What a token is at the moment (RFC 7662 section 2.2)."""
+
+
+class InvalidRequest(BaseModel):
+    """An error as RFC 6749 section 5.2 writes it."""
+
+    error: Literal["invalid_request"]
+    error_description: str
+
+
+class PresentedErrors(RootModel[InvalidRequest | FieldErrors]):
+    """Something is wrong with `token`, or with the body, or with HTTP Basic."""
+
+
 class Health(BaseModel):
     """Whether the service is able to answer."""
 
@@ -108,6 +147,7 @@ UNAVAILABLE: Final = response(Detail, "Overloaded, or the database cannot be ask
 NOT_FOUND: Final = response(Detail, "No such thing, as far as the caller may know.")
 TOO_LARGE: Final = response(Detail, "The body is larger than 64 KiB.")
 TOO_SLOW: Final = response(Detail, "The body did not arrive in time.")
+UNSUPPORTED: Final = response(Detail, "Unsupported media type.")
 
 TOKEN_SECURITY: Final[list[dict[str, list[str]]]] = [{"token": []}]
 TOKEN_OR_BASIC_SECURITY: Final[list[dict[str, list[str]]]] = [{"token": []}, {"basic": []}]

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from nightlatch.guard.hash_threads import TOGETHER_MAX, HashThreads
+from nightlatch.guard.hash_threads import TOGETHER_MAX, TOGETHER_SECONDS, HashThreads
 from nightlatch.guard.passwords import Passwords
 from nightlatch.model.errors import InvalidValue, Overloaded
 from tests.accounts import Accounts
@@ -46,8 +46,55 @@ def test_who_waits_longer_than_the_limit_is_overloaded() -> None:
             hasher.close()
 
     results = asyncio.run(burst())
-    assert results[:TURNS] == [False] * TURNS
-    assert [type(result) for result in results[TURNS:]] == [Overloaded] * 2
+    # One is hashed; none of the others may begin later than the limit, though some have had their turn.
+    assert results[0] is False
+    assert [type(result) for result in results[1:]] == [Overloaded] * (TURNS + 1)
+
+
+def test_slow_hashes_wait_for_no_others() -> None:
+    async def order() -> list[int]:
+        threads = HashThreads(1, 10.0)
+        begun = 0
+
+        def work() -> None:
+            nonlocal begun
+            begun += 1
+            time.sleep(2 * TOGETHER_SECONDS)
+
+        async def seen() -> int:
+            await threads.run(work)
+            return begun
+
+        try:
+            return await asyncio.gather(*(seen() for _ in range(TOGETHER_MAX)))
+        finally:
+            threads.close()
+
+    # Each was handed over while the next one was hashed.
+    assert asyncio.run(order()) == [2, 3, 4, 4]
+
+
+def test_who_has_gone_is_not_hashed_for() -> None:
+    async def count() -> int:
+        threads = HashThreads(1, 10.0)
+        hashed = 0
+
+        def work() -> None:
+            nonlocal hashed
+            hashed += 1
+            time.sleep(0.05)
+
+        try:
+            tasks = [asyncio.create_task(threads.run(work)) for _ in range(TURNS)]
+            await asyncio.sleep(0.02)
+            for task in tasks:
+                task.cancel()
+            await threads.run(work)
+            return hashed
+        finally:
+            threads.close()
+
+    assert asyncio.run(count()) == 2
 
 
 def test_results_are_handed_over_together_only_while_there_is_more_to_hash() -> None:

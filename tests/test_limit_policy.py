@@ -136,6 +136,24 @@ def test_a_login_refused_after_its_password_was_checked_ends_nothing(
     assert live_ids(accounts, person) == {token_id(kept)}
 
 
+def test_a_policy_taken_back_while_a_login_hashes_ends_nothing(
+    accounts: Accounts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    person = person_with(accounts, OLDEST, token_limit=1)
+    kept = accounts.log_in(person)
+    matches = accounts.services.passwords.matches
+
+    async def taken_back_meanwhile(password: str, password_hash: str | None) -> bool:
+        change = OrganizationChange(limit_policy=LimitPolicy.REFUSE)
+        await update_organization(accounts.services, OrganizationId(person.organization_id), change)
+        return await matches(password, password_hash)
+
+    monkeypatch.setattr(accounts.services.passwords, "matches", taken_back_meanwhile)
+    with pytest.raises(TokenLimitReached):
+        accounts.log_in(person)
+    assert live_ids(accounts, person) == {token_id(kept)}
+
+
 def test_a_replaced_token_is_refused_everywhere_when_the_login_answers(
     accounts: Accounts, memory: Memory
 ) -> None:

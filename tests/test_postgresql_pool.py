@@ -100,6 +100,36 @@ def test_connections_that_the_database_has_closed_are_not_given_out(accounts: Ac
     assert accounts.run(run()) != 0
 
 
+def test_when_one_connection_was_cut_the_idle_ones_are_not_tried_one_by_one(accounts: Accounts) -> None:
+    store = accounts.services.store
+
+    async def hold(opened: int) -> None:
+        async with store.read() as connection:
+            await connection.execute(PID)
+            if opened < 5:
+                await hold(opened + 1)
+
+    async def run() -> None:
+        await hold(1)
+        pool: Any = accounts.engines.reading
+        for driver in pool._idle:
+            # As after a middlebox forgot them: nothing is noticed before something is sent.
+            driver._transport.pause_reading()
+        other = await accounts.engines.connect()
+        await other.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE pid <> pg_backend_pid() AND application_name = 'nightlatch' AND datname = current_database()"
+        )
+        await other.close()
+        for driver in pool._idle:
+            driver._transport.resume_reading()
+        with pytest.raises(StoreUnavailable):
+            await pid(store)
+        await pid(store)
+
+    accounts.run(run())
+
+
 def test_who_finds_no_free_connection_is_told_so(accounts: Accounts, monkeypatch: pytest.MonkeyPatch) -> None:
     from nightlatch.store import postgresql_pool
 
@@ -116,6 +146,17 @@ def test_who_finds_no_free_connection_is_told_so(accounts: Accounts, monkeypatch
 
     accounts.run(hold(0))
     accounts.run(pid(store))
+
+
+def test_a_list_of_values_may_be_asked_for(accounts: Accounts) -> None:
+    person = accounts.add_person()
+    statement = select(user.c.email).where(user.c.email.in_(["nobody@example.com", person.username]))
+
+    async def run() -> list[str]:
+        async with accounts.services.store.read() as connection:
+            return [row.email for row in await connection.execute(statement)]
+
+    assert accounts.run(run()) == [person.username]
 
 
 def test_a_parameter_that_is_missing_is_an_error_and_not_null(accounts: Accounts) -> None:

@@ -9,13 +9,16 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 _HEADER: Final = b"x-forwarded-for"
 _ADDRESSES_MAX: Final = 4096
+_ADDRESS_CHARACTERS_MAX: Final = 45
+_HOPS_MAX: Final = 20
 
 
 class ForwardedFor:
     """Puts the client's own address where the server has put the proxy's.
 
     Each proxy appends whom it was asked by, so that the list is read from its end: up to the first
-    address that is no trusted proxy's. What is left of it anybody may have written, and what is no address ends the reading.
+    address that is no trusted proxy's. What is left of it anybody may have written; what is no
+    address ends the reading.
     """
 
     def __init__(self, app: ASGIApp, trusted: Sequence[IPv4Network | IPv6Network]) -> None:
@@ -34,7 +37,7 @@ class ForwardedFor:
     def _client(self, peer: str, headers: Sequence[tuple[bytes, bytes]]) -> str:
         hops = b",".join(value for name, value in headers if name == _HEADER).decode("latin-1").split(",")
         address = peer
-        for hop in reversed(hops):
+        for hop in reversed(hops[-_HOPS_MAX:]):
             asked = _parse(hop.strip())
             if asked is None:
                 break
@@ -49,6 +52,8 @@ class ForwardedFor:
 
 
 def _parse(text: str) -> IPv4Address | IPv6Address | None:
+    if len(text) > _ADDRESS_CHARACTERS_MAX or "%" in text:
+        return None  # a zone may hold anything, and means something on the machine of its interface only
     try:
         address = ip_address(text)
     except ValueError:

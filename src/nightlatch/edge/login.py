@@ -16,6 +16,7 @@ from nightlatch.usecases.services import Services
 
 _log = structlog.get_logger("nightlatch")
 _USER_AGENT_CHARACTERS_MAX = 300
+_IDS_MAX = 20  # in one log line
 
 
 def login_resource(services: Services) -> Resource:
@@ -36,7 +37,8 @@ def login_resource(services: Services) -> Resource:
             # The username stays out: people type passwords there.
             _log.info("login_refused", code=error.code, reason=error.detail)
             raise
-        ended = {"replaced": [token.id for token in issued.replaced]} if issued.replaced else {}
+        ids = [token.id for token in issued.replaced]
+        ended = {"replaced": ids[:_IDS_MAX], "replaced_count": len(ids)} if ids else {}
         _log.info("login", token_id=issued.token.id, organization_id=fields.organization_id, **ended)
         return JSONResponse({"expiry": wire_time(issued.expiry), "token": issued.token.reveal()})
 

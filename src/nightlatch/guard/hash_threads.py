@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import os
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Final, TypeVar
@@ -17,7 +18,9 @@ from nightlatch.model.errors import Overloaded
 
 NICENESS: Final = 5
 TOGETHER_MAX: Final = 4
-"""Results that are handed over at once; also how many hashes the first of them may have to wait for."""
+"""Results that are handed over at once."""
+TOGETHER_SECONDS: Final = 0.06
+"""How long the first of them may have to wait, as far as can be told from how long the last hash took."""
 
 _Result = TypeVar("_Result")
 
@@ -33,7 +36,7 @@ def _give_way_to_requests() -> None:
 
 
 class HashThreads:
-    """Runs work on so many threads; whoever gets no turn within `wait_seconds` is refused."""
+    """Runs work on so many threads; work that has not begun within `wait_seconds` is refused."""
 
     def __init__(self, threads: int, wait_seconds: float) -> None:
         self._threads = threads
@@ -47,22 +50,34 @@ class HashThreads:
         self._lock = threading.Lock()
         self._under_way = 0
         self._done: list[tuple[asyncio.Future[Any], Future[Any]]] = []
+        self._first_done = 0.0
 
     async def run(self, work: Callable[[], _Result]) -> _Result:
         """The result of the work. Raises Overloaded when its turn does not come in time."""
+        until = time.monotonic() + self._wait_seconds
         try:
             async with asyncio.timeout(self._wait_seconds):
                 await self._turns.acquire()
         except TimeoutError:
-            raise Overloaded(
-                "Too many logins at the moment. Try again later.",
-                f"no turn to hash within {self._wait_seconds} s",
-            ) from None
+            raise self._overloaded() from None
         waiting: asyncio.Future[_Result] = asyncio.get_running_loop().create_future()
+
+        def in_time() -> tuple[_Result, float]:
+            begun = time.monotonic()
+            if begun > until or waiting.cancelled():
+                raise self._overloaded()
+            return work(), time.monotonic() - begun
+
         with self._lock:
             self._under_way += 1
-        self._pool.submit(work).add_done_callback(lambda done: self._finish(waiting, done))
+        self._pool.submit(in_time).add_done_callback(lambda done: self._finish(waiting, done))
         return await waiting
+
+    def _overloaded(self) -> Overloaded:
+        return Overloaded(
+            "Too many logins at the moment. Try again later.",
+            f"no turn to hash within {self._wait_seconds} s",
+        )
 
     def close(self) -> None:
         """Let the threads end; what is under way is finished, what waits for a thread is cancelled."""
@@ -72,9 +87,18 @@ class HashThreads:
         # In the thread that has done it.
         with self._lock:
             self._under_way -= 1
+            now = time.monotonic()
+            if not self._done:
+                self._first_done = now
             self._done.append((waiting, done))
-            # A thread without work is reason enough: with one login at a time nothing ever waits.
-            due = self._under_way < self._threads or len(self._done) >= TOGETHER_MAX
+            failed = done.cancelled() or done.exception() is not None
+            next_seconds = 0.0 if failed else done.result()[1]
+            due = (
+                # A thread without work is reason enough: with one login at a time nothing ever waits.
+                self._under_way < self._threads
+                or len(self._done) >= TOGETHER_MAX
+                or now - self._first_done + next_seconds > TOGETHER_SECONDS
+            )
         if due:
             waiting.get_loop().call_soon_threadsafe(self._hand_over)
 
@@ -91,4 +115,4 @@ class HashThreads:
             elif (error := done.exception()) is not None:
                 waiting.set_exception(error)
             else:
-                waiting.set_result(done.result())
+                waiting.set_result(done.result()[0])

@@ -87,7 +87,12 @@ _AS_CHECKED = (
 )
 _LOCKED = [organization, membership, user]
 
-_LOCK = select(organization.c.token_limit).select_from(_PATH).where(*_AS_CHECKED).with_for_update(of=_LOCKED)
+_LOCK = (
+    select(organization.c.token_limit, organization.c.limit_policy)
+    .select_from(_PATH)
+    .where(*_AS_CHECKED)
+    .with_for_update(of=_LOCKED)
+)
 
 # The database's trigger decides on the limit.
 _INSERT = (
@@ -150,14 +155,22 @@ def _as_checked(candidate: LoginCandidate) -> dict[str, object]:
     }
 
 
-async def lock_candidate(connection: Connection, candidate: LoginCandidate) -> int | None:
-    """Lock whom the password was checked of; their organization's limit at this moment.
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """How many live tokens an organization may have, and what a login does that meets that."""
+
+    tokens: int
+    policy: LimitPolicy
+
+
+async def lock_candidate(connection: Connection, candidate: LoginCandidate) -> Limit | None:
+    """Lock whom the password was checked of; their organization's limit as it is now.
 
     None if the candidate was shut out since. Nobody else gives out a token of the organization
     before the transaction ends.
     """
-    limit: int | None = (await connection.execute(_LOCK, _as_checked(candidate))).scalar_one_or_none()
-    return limit
+    row = (await connection.execute(_LOCK, _as_checked(candidate))).one_or_none()
+    return None if row is None else Limit(row.token_limit, LimitPolicy(row.limit_policy))
 
 
 async def insert_token(

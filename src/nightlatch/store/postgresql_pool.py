@@ -24,6 +24,8 @@ from nightlatch.store.statement import Statement
 BUSY_SECONDS: Final = 10.0
 """How long it may take to get a connection."""
 CONNECTIONS_MAX: Final = 10
+CLOSE_SECONDS: Final = 2.0
+"""How long a connection may take to say goodbye."""
 
 _Result = TypeVar("_Result")
 DIALECT: Final[Dialect] = registry.load("postgresql.asyncpg")()
@@ -65,6 +67,7 @@ class PostgresqlPool:
     def __init__(self, connect: Callable[[], Awaitable[Any]]) -> None:
         self._open = connect
         self._idle: list[Any] = []
+        self._closed = False
         self._turns = asyncio.Semaphore(CONNECTIONS_MAX)
 
     @asynccontextmanager
@@ -99,9 +102,13 @@ class PostgresqlPool:
             return await connection.run_sync(work)
 
     async def dispose(self) -> None:
-        """Close the connections that nobody uses."""
-        while self._idle:
-            await self._idle.pop().close()
+        """Close every connection: those in use when they are given back. None is given out any more."""
+        self._closed = True
+        idle, self._idle = self._idle, []
+        # One that answers no more is cut off after that time, and is no error.
+        await asyncio.gather(
+            *(driver.close(timeout=CLOSE_SECONDS) for driver in idle), return_exceptions=True
+        )
 
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[Any]:
@@ -118,18 +125,29 @@ class PostgresqlPool:
                     await driver.execute("ROLLBACK")
                 kept = True
                 raise
+            except Exception as error:
+                if driver.is_closed() or isinstance(error, (OSError, TimeoutError)):
+                    # What cut this one off has mostly cut off those that were idle, unnoticed.
+                    self._cut_idle()
+                raise
             kept = True
         finally:
             # What a connection was in the middle of when something else went wrong is not known:
             # it is closed, at once, and the database undoes what was not committed.
             if driver is not None:
-                if kept:
+                if kept and not self._closed:
                     self._idle.append(driver)
                 else:
                     driver.terminate()
             self._turns.release()
 
+    def _cut_idle(self) -> None:
+        while self._idle:
+            self._idle.pop().terminate()
+
     async def _take(self) -> Any:
+        if self._closed:
+            raise asyncpg.InterfaceError("the pool is closed")
         while self._idle:
             driver = self._idle.pop()
             if not driver.is_closed():  # as after a restart of the database

@@ -18,7 +18,10 @@ class Statement:
         converts = compiled._bind_processors
         self._order = [(name, converts.get(name)) for name in compiled.positiontup or ()]
         self._written = {
-            name: value for name, value in compiled.params.items() if not compiled.binds[name].required
+            name: value
+            for name, value in compiled.params.items()
+            # Those of an IN list have no bind of their own, and are written always.
+            if name not in compiled.binds or not compiled.binds[name].required
         }
         columns = compiled._result_columns or ()
         self._metadata = SimpleResultMetaData([column.keyname for column in columns]) if columns else None

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 
 from nightlatch.model.errors import CredentialsRejected, InvalidValue, TokenLimitReached
-from nightlatch.model.names import LimitPolicy
-from nightlatch.model.records import TIME_TO_LIVE_SECONDS_MAX, IssuedToken
+from nightlatch.model.names import LimitPolicy, OrganizationId
+from nightlatch.model.records import TIME_TO_LIVE_SECONDS_MAX, EndedToken, IssuedToken
 from nightlatch.model.token import generate_token
 from nightlatch.store.connection import Connection
-from nightlatch.store.logins import LoginCandidate, NewToken, StoredToken, insert_token, lock_candidate
+from nightlatch.store.logins import Limit, LoginCandidate, NewToken, StoredToken, insert_token, lock_candidate
 from nightlatch.store.tokens import make_place
 from nightlatch.store.users import store_rehash
 from nightlatch.usecases.check_password import Credentials, check_password
@@ -57,14 +57,20 @@ async def log_in(services: Services, login: Login) -> IssuedToken:
                 raise
     async with ending_tokens(services) as connection:
         limit = await lock_candidate(connection, candidate)
-        if limit == 0:
-            raise TokenLimitReached(candidate.organization_id)
-        by_use = candidate.limit_policy is LimitPolicy.REPLACE_LEAST_RECENTLY_USED
-        replaced = (
-            [] if limit is None else await make_place(connection, candidate.organization_id, limit, by_use)
-        )
+        replaced = [] if limit is None else await _make_place(connection, candidate.organization_id, limit)
         stored = await _store(connection, candidate, new, new_hash)
     return IssuedToken(new.token, stored.expiry, tuple(replaced))
+
+
+async def _make_place(
+    connection: Connection, organization_id: OrganizationId, limit: Limit
+) -> list[EndedToken]:
+    if limit.policy is LimitPolicy.REFUSE:
+        return []  # since the password was checked: the insert decides
+    if limit.tokens == 0:
+        raise TokenLimitReached(organization_id)
+    by_use = limit.policy is LimitPolicy.REPLACE_LEAST_RECENTLY_USED
+    return await make_place(connection, organization_id, limit.tokens, by_use)
 
 
 async def _store(

@@ -20,8 +20,10 @@ ALLOWED = {
     "fresh": {"clock", "hot", "model", "store"},  # changes flow from the store up into memory
     "usecases": {"model", "store", "guard", "hot", "fresh"},  # no bytes, no status codes
     "edge": {"model", "usecases", "hot"},  # knows no SQL
-    "background": {"model", "store", "usecases"},
+    "background": {"hot", "model", "store", "usecases"},
     "app": {"clock", "fresh", "guard", "hot", "settings", "store", "usecases"},
+    # The same memory in another program's process: no edge, no passwords.
+    "verifier": {"app", "background", "hot", "model", "settings", "store", "usecases"},
     "server": {"app", "background", "edge", "log", "model", "settings", "store", "version"},
     "cli": {"app", "log", "model", "server", "settings", "store", "usecases", "version"},
     "__main__": {"cli"},

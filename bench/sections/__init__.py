@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from bench.databases import KINDS, POSTGRESQL, Database
 from bench.options import Options
-from bench.sections import compare, feed, knox, logins, logout, misses, process, stored, verify
+from bench.sections import compare, feed, knox, logins, logout, misses, process, stored, verifier, verify
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,7 @@ SECTIONS: Final = {
     "knox": Section(knox.measure, (), by_default=False),
     "misses": Section(misses.measure),
     "process": Section(process.measure),
+    "verifier": Section(verifier.measure),
     "stored": Section(stored.measure),
     "logout": Section(logout.measure),
     "feed": Section(feed.measure, (POSTGRESQL,)),

@@ -1,8 +1,8 @@
 """The composition root: builds everything from settings and hands it on."""
 
 import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 from nightlatch.clock import Clock, SystemClock
 from nightlatch.fresh.fills import Fills
@@ -17,7 +17,7 @@ from nightlatch.settings import Settings
 from nightlatch.store.changes import PostgresqlFeed
 from nightlatch.store.engine import Engines, open_engines
 from nightlatch.store.store import Store
-from nightlatch.usecases.services import Services
+from nightlatch.usecases.services import Memory, Services
 
 
 @asynccontextmanager
@@ -30,6 +30,25 @@ async def opened_engines(settings: Settings) -> AsyncIterator[Engines]:
         await engines.close()
 
 
+@contextmanager
+def built_memory(settings: Settings, engines: Engines) -> Iterator[Memory]:
+    """Memory on those engines, empty; it answers no more when the block ends."""
+    store = Store(engines)
+    table = Table(settings.known_tokens_max)
+    currency = _currency(engines, store, table, SystemClock())
+    uses = Uses()
+    try:
+        yield Memory(
+            store=store,
+            lookup=Lookup(table, currency, uses),
+            currency=currency,
+            fills=Fills(store, table, currency, uses),
+            uses=uses,
+        )
+    finally:
+        currency.close()
+
+
 @asynccontextmanager
 async def built_services(settings: Settings, engines: Engines) -> AsyncIterator[Services]:
     """What use cases work with, on those engines; threads end when the block ends."""
@@ -40,21 +59,17 @@ async def built_services(settings: Settings, engines: Engines) -> AsyncIterator[
         threads=settings.password_hash_threads or max(1, len(os.sched_getaffinity(0)) // settings.workers),
         wait_seconds=settings.password_hash_wait_seconds,
     )
-    store = Store(engines)
-    table = Table(settings.known_tokens_max)
-    currency = _currency(engines, store, table, SystemClock())
-    uses = Uses()
     try:
-        yield Services(
-            store=store,
-            passwords=passwords,
-            lookup=Lookup(table, currency, uses),
-            currency=currency,
-            fills=Fills(store, table, currency, uses),
-            uses=uses,
-        )
+        with built_memory(settings, engines) as memory:
+            yield Services(
+                store=memory.store,
+                passwords=passwords,
+                lookup=memory.lookup,
+                currency=memory.currency,
+                fills=memory.fills,
+                uses=memory.uses,
+            )
     finally:
-        currency.close()
         passwords.close()
 
 

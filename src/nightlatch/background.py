@@ -1,11 +1,13 @@
-"""What a server process does beside answering: flushing uses, pruning, checkpoints."""
+"""What a process does beside answering: keeping memory current, flushing uses; a server also prunes."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
+from typing import Any
 
 import structlog
 
+from nightlatch.hot.currency import Currency
 from nightlatch.model.errors import StoreUnavailable
 from nightlatch.store.checkpoint import keep_checkpointing
 from nightlatch.store.engine import Engines
@@ -24,31 +26,55 @@ _log = structlog.get_logger("nightlatch")
 async def running_background(
     services: Services, engines: Engines, flush_seconds: float
 ) -> AsyncIterator[None]:
-    """Run the periodic work until the block ends, then flush once more."""
-    tasks = [
-        # It ends by an error only: then it begins again, or nothing would ever be accepted from memory.
-        asyncio.create_task(_repeat(0.0, services.currency.keep, RESTART_SECONDS)),
-        asyncio.create_task(_repeat(flush_seconds, lambda: flush_uses(services))),
-        asyncio.create_task(_repeat(PRUNE_SECONDS, lambda: prune_expired(services))),
-    ]
+    """Run a server's periodic work until the block ends, then flush once more."""
+    works = [_repeat(PRUNE_SECONDS, lambda: prune_expired(services))]
     if engines.sqlite_file is not None and isinstance(engines.writing, SqliteWriter):
-        tasks.append(asyncio.create_task(keep_checkpointing(engines.writing, engines.sqlite_file)))
+        works.append(keep_checkpointing(engines.writing, engines.sqlite_file))
+    async with (
+        running_memory(services.currency, lambda: flush_uses(services), flush_seconds),
+        _running(*works),
+    ):
+        yield
+
+
+@asynccontextmanager
+async def running_memory(
+    currency: Currency, flush: Callable[[], Awaitable[object]], flush_seconds: float
+) -> AsyncIterator[None]:
+    """Keep memory current and flush uses until the block ends, then flush once more.
+
+    When the block begins, `currency.wait_current` may be called.
+    """
+    try:
+        async with _running(_keep(currency), _repeat(flush_seconds, flush)):
+            await asyncio.sleep(0)  # both have begun then
+            yield
+    finally:
+        await _attempt(flush)
+
+
+@asynccontextmanager
+async def _running(*works: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    tasks = [asyncio.create_task(work) for work in works]
     try:
         yield
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await _attempt(lambda: flush_uses(services))
 
 
-async def _repeat(
-    seconds: float, work: Callable[[], Awaitable[object]], between: float | None = None
-) -> None:
-    await asyncio.sleep(seconds)
+async def _keep(currency: Currency) -> None:
+    # It ends by an error only: then it begins again, or nothing would ever be accepted from memory.
     while True:
+        await _attempt(currency.keep)
+        await asyncio.sleep(RESTART_SECONDS)
+
+
+async def _repeat(seconds: float, work: Callable[[], Awaitable[object]]) -> None:
+    while True:
+        await asyncio.sleep(seconds)
         await _attempt(work)
-        await asyncio.sleep(seconds if between is None else between)
 
 
 async def _attempt(work: Callable[[], Awaitable[object]]) -> None:

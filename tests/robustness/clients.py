@@ -51,6 +51,9 @@ class ClientPlan:
     seed: int
     database_url: str
     ports: dict[str, int]
+    """Of servers."""
+    verifier_ports: dict[str, int]
+    """Of services with a verifier, which answer verify only."""
     folder: str
     tenants: int
     settle_seconds: float
@@ -86,7 +89,7 @@ class _Client:
         self.keepers = Keepers(
             accounts,
             self.caller,
-            self._new_lanes(KEEPER_LANES_PER_NODE),
+            self._new_lanes(KEEPER_LANES_PER_NODE, plan.ports),
             self.chance,
             plan.settle_seconds,
             self._made,
@@ -96,10 +99,8 @@ class _Client:
         self._socket.setblocking(False)
         self._socket.bind(plan.socket_of(plan.number))
 
-    def _new_lanes(self, per_node: int) -> list[Lane]:
-        made = [
-            Lane(node, port, self.writer) for node, port in self.plan.ports.items() for _ in range(per_node)
-        ]
+    def _new_lanes(self, per_node: int, ports: dict[str, int]) -> list[Lane]:
+        made = [Lane(node, port, self.writer) for node, port in ports.items() for _ in range(per_node)]
         self.lanes += made
         return made
 
@@ -181,11 +182,12 @@ class _Client:
         loop = asyncio.get_running_loop()
         loop.set_default_executor(ThreadPoolExecutor(16))
         loop.add_reader(self._socket, self._hear)
+        every_port = self.plan.ports | self.plan.verifier_ports
         await self.keepers.open_tenants(self.plan.tenants)
         work: list[Coroutine[Any, Any, None]] = [
-            self._verifying(lane) for lane in self._new_lanes(VERIFIERS_PER_NODE)
+            self._verifying(lane) for lane in self._new_lanes(VERIFIERS_PER_NODE, every_port)
         ]
-        for lane in self._new_lanes(BURST_LANES_PER_NODE):
+        for lane in self._new_lanes(BURST_LANES_PER_NODE, every_port):
             queue: asyncio.Queue[_Burst] = asyncio.Queue()
             self.bursts.append(queue)
             work.append(self._bursting(lane, queue))
@@ -201,7 +203,7 @@ class _Client:
         await asyncio.gather(*tasks)
         _say("stopped")
         await sweep.wait()
-        await asyncio.gather(*(self._sweep(lane) for lane in self._new_lanes(1)))
+        await asyncio.gather(*(self._sweep(lane) for lane in self._new_lanes(1, every_port)))
         watching.cancel()
         for lane in self.lanes:
             lane.close()

@@ -1,4 +1,6 @@
-"""The system under test: several servers on one database, kept running by a supervisor.
+"""The system under test: several servers and a service with a verifier of its own, on one database.
+
+A supervisor keeps them running.
 
 On PostgreSQL each node reaches the database through a proxy of its own; the database is a server of
 its own too, because faults restart it.
@@ -13,22 +15,25 @@ from typing import Any, Self
 
 from tests.postgresql import PostgresqlServer, embedded_installation
 from tests.robustness.proxy import Proxy
-from tests.robustness.server import VARIABLE
+from tests.robustness.server import VARIABLE, VERIFIER_VARIABLE
 from tests.serving import Serving
 from tests.sockets import exchange
 
-WORKERS = (2, 1, 1)
+SERVERS = {"node1": 2, "node2": 1, "node3": 1}
+"""Names, and how many workers each has."""
+VERIFIERS = {"verifier": 1}
 SUPERVISOR_SECONDS = 0.1
 RECOVERY_SECONDS_MAX = 60.0
 
 
 class Node(Serving):
-    """A server under the test's entry point, with its name and its proxy."""
+    """A server under the test's entry point, with its name and its proxy; or a verifier's service."""
 
     def __init__(
         self, name: str, database_url: str, log: Path, workers: int, proxy: Proxy | None, patches: str
     ) -> None:
         self.name = name
+        self.is_verifier = name in VERIFIERS
         self.proxy = proxy
         self.workers = workers
         self._patches = patches
@@ -37,6 +42,7 @@ class Node(Serving):
     def _start(self) -> Any:
         self._command[1:3] = ["-m", "tests.robustness.server"]
         self._environment[VARIABLE] = self._patches
+        self._environment[VERIFIER_VARIABLE] = "1" if self.is_verifier else ""
         return super()._start()
 
     def is_whole(self) -> bool:
@@ -79,14 +85,13 @@ class Cluster:
         server.remove()
 
     def start_nodes(self) -> None:
-        """Start the servers, on a database that has its schema; return when all are ready."""
-        for number, workers in enumerate(WORKERS, 1):
+        """Start all of them, on a database that has its schema; return when they are ready."""
+        for name, workers in (SERVERS | VERIFIERS).items():
             url, proxy = self.database_url, None
             if self.postgresql is not None:
                 proxy = Proxy(self.postgresql.port)
                 self._stack.callback(proxy.stop)
                 url = url.replace(f":{self.postgresql.port}/", f":{proxy.port}/")
-            name = f"node{number}"
             node = Node(name, url, self._folder / f"{name}.log", workers, proxy, self._patches)
             self._stack.callback(self._end, node)
             self.nodes.append(node)

@@ -116,7 +116,8 @@ def _traffic(
     with_faults: bool,
 ) -> tuple[list[Fault], bool]:
     settle_seconds = 0 if cluster.postgresql is None else LEASE_SECONDS * 1.1
-    ports = {node.name: node.port for node in cluster.nodes}
+    servers = {node.name: node.port for node in cluster.nodes if not node.is_verifier}
+    verifiers = {node.name: node.port for node in cluster.nodes if node.is_verifier}
     injector = Injector(cluster, seed, calm_seconds)
     with ExitStack() as stack:
         clients = []
@@ -126,7 +127,8 @@ def _traffic(
                 CLIENTS,
                 seed,
                 cluster.database_url,
-                ports,
+                servers,
+                verifiers,
                 str(folder),
                 TENANTS_PER_CLIENT,
                 settle_seconds,

@@ -4,6 +4,7 @@ Run as `python -m tests.robustness.server serve …`. In each worker:
 
 * SIGUSR1 blocks the event loop for 0.2 to 1 s, as a bug or a paged-out process would;
 * SIGUSR2 begins a slow spell of 2 s, for patches that are made for it (see patches.py);
+* with TEST_VERIFIER=1 it is no server, but a service with a verifier in its process (verifier.py);
 * the patches named in TEST_PATCHES (comma-separated) are applied before anything is built;
 * GET /test/process/ tells the process's id, so that a client knows who is behind its connection.
   Every other request goes to Nightlatch as it came.
@@ -20,6 +21,7 @@ import nightlatch.server
 from nightlatch.settings import Settings
 
 VARIABLE = "TEST_PATCHES"
+VERIFIER_VARIABLE = "TEST_VERIFIER"
 PROCESS_PATH = "/test/process/"
 STALL_SECONDS = (0.2, 1.0)
 SLOW_SPELL_SECONDS = 2.0
@@ -48,6 +50,10 @@ def load(settings: Settings) -> Any:
 
     for name in filter(None, os.environ.get(VARIABLE, "").split(",")):
         PATCHES[name]()
+    if os.environ.get(VERIFIER_VARIABLE):
+        from tests.robustness.verifier import built_service
+
+        nightlatch.server._built = built_service
     return _Disturbed(_load(settings))
 
 

@@ -8,16 +8,19 @@ import json
 import os
 import random
 import shutil
+from collections import Counter
 
 import pytest
 
 from tests.conftest import DATABASES
 from tests.robustness.check import Rule
 from tests.robustness.history import SHUT_OUTS, Kind, Outcome
+from tests.robustness.nodes import VERIFIERS
 from tests.robustness.run import run
 
 OPERATIONS = 20_000
 CLOSE_VERIFIES_MIN = 1000
+VERIFIER_ANSWERS_MIN = 300
 CALM_SECONDS = (0.0, 0.3)
 
 _SYSTEMS = [kind for kind in DATABASES if kind in ("sqlite", "postgresql-18")]
@@ -44,6 +47,8 @@ def test_no_promise_is_broken_by_any_fault_under_load(kind: str) -> None:
     assert report.all_faults_injected, summary
     assert report.findings.close_verifies >= CLOSE_VERIFIES_MIN, summary
     assert report.findings.warm_endings > 0, summary
+    by_verifier = Counter(call.outcome for call in report.history.operations if call.node in VERIFIERS)
+    assert min(by_verifier[Outcome.OK], by_verifier[Outcome.REFUSED]) >= VERIFIER_ANSWERS_MIN, by_verifier
     done = {kind for (kind, outcome) in report.findings.operations if outcome is Outcome.OK}
     missing = {Kind.LOGIN, Kind.LOGOUT, Kind.LOGOUTALL, Kind.REVOKE, Kind.DELETE_ROW, *SHUT_OUTS} - done
     assert missing <= {Kind.CLOSE}, summary

@@ -11,12 +11,18 @@ from nightlatch.store.store import Store
 
 
 @dataclass(frozen=True, slots=True)
-class Services:
-    """Handed to every use case."""
+class Memory:
+    """All that answering for tokens takes: what a verifier has as well."""
 
     store: Store
-    passwords: Passwords
     lookup: Lookup
     currency: Currency
     fills: Fills
     uses: Uses
+
+
+@dataclass(frozen=True, slots=True)
+class Services(Memory):
+    """Handed to every use case."""
+
+    passwords: Passwords

@@ -1,0 +1,3 @@
+module nightlatch/organization
+
+go 1.22

@@ -41,20 +41,14 @@ async def log_in(services: Services, login: Login) -> IssuedToken:
         login.user_agent,
         _time_to_live(login.time_to_live, candidate.time_to_live),
     )
-    replaces = candidate.limit_policy is not LimitPolicy.REFUSE
-    # What was counted with the candidate spares a try that would fail; the insert alone decides.
-    full = candidate.live_tokens >= candidate.token_limit
-    if full and not replaces:
-        raise TokenLimitReached(candidate.organization_id)
     new_hash = await _rehash(services, login.credentials, candidate)
-    if not full:
-        try:
-            async with services.store.write() as connection:
-                stored = await _store(connection, candidate, new, new_hash)
-            return IssuedToken(new.token, stored.expiry, ())
-        except TokenLimitReached:
-            if not replaces:
-                raise
+    try:
+        async with services.store.write() as connection:
+            stored = await _store(connection, candidate, new, new_hash)
+        return IssuedToken(new.token, stored.expiry, ())
+    except TokenLimitReached:
+        if candidate.limit_policy is LimitPolicy.REFUSE:
+            raise
     async with ending_tokens(services) as connection:
         limit = await lock_candidate(connection, candidate)
         replaced = [] if limit is None else await _make_place(connection, candidate.organization_id, limit)

@@ -1,6 +1,7 @@
 """Waiting for a turn to be hashed is bounded by time, not by a number in one burst."""
 
 import asyncio
+import threading
 import time
 
 import pytest
@@ -59,7 +60,7 @@ def test_slow_hashes_wait_for_no_others() -> None:
         def work() -> None:
             nonlocal begun
             begun += 1
-            time.sleep(2 * TOGETHER_SECONDS)
+            time.sleep(2 * TOGETHER_SECONDS)  # the work itself: how long it takes is what is measured
 
         async def seen() -> int:
             await threads.run(work)
@@ -78,17 +79,21 @@ def test_who_has_gone_is_not_hashed_for() -> None:
     async def count() -> int:
         threads = HashThreads(1, 10.0)
         hashed = 0
+        begun, all_gone = threading.Event(), threading.Event()
 
         def work() -> None:
             nonlocal hashed
             hashed += 1
-            time.sleep(0.05)
+            begun.set()
+            all_gone.wait(10)
 
         try:
             tasks = [asyncio.create_task(threads.run(work)) for _ in range(TURNS)]
-            await asyncio.sleep(0.02)
+            await asyncio.to_thread(begun.wait, 10)
             for task in tasks:
                 task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            all_gone.set()
             await threads.run(work)
             return hashed
         finally:

@@ -301,6 +301,12 @@ def test_another_method_is_405_and_names_post(path: str, server: Serving, caller
     assert (reply.status, reply.headers["allow"]) == (405, "POST, OPTIONS")
 
 
+@pytest.mark.parametrize("path", [INTROSPECT, REVOKE])
+def test_options_names_the_only_body_that_is_read(path: str, server: Serving, caller: str) -> None:
+    reply = exchange(server.port, "OPTIONS", path, with_token(caller))
+    assert (reply.status, reply.json["parses"]) == (200, ["application/x-www-form-urlencoded"])
+
+
 @pytest.mark.parametrize("by", ["token", "password"])
 @pytest.mark.parametrize("caller_role", Role)
 @pytest.mark.parametrize("whose", ["own", "an owner's", "a member's"])

@@ -1,12 +1,16 @@
 """What a login at the limit does: be refused, or make place by ending a token, on every process at once."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
+from hashlib import sha256
 
 import pytest
 
 from nightlatch.model.errors import CredentialsRejected, TokenLimitReached
-from nightlatch.model.names import LimitPolicy, OrganizationId, Role
+from nightlatch.model.names import LimitPolicy, OrganizationId
+from nightlatch.store.connection import Connection
 from nightlatch.usecases.disable_user import disable_user
 from nightlatch.usecases.flush_uses import flush_uses
 from nightlatch.usecases.log_in import Login, log_in
@@ -54,7 +58,7 @@ def test_replace_oldest_ends_the_token_that_was_made_first(accounts: Accounts) -
 
 def test_replace_least_recently_used_goes_by_use_and_else_by_creation(accounts: Accounts) -> None:
     person = person_with(accounts, LEAST_RECENTLY_USED)
-    first, second, third = (accounts.log_in(person) for _ in range(3))
+    first, _, third = (accounts.log_in(person) for _ in range(3))
     now = datetime.now(UTC).timestamp()
     accounts.services.uses.note(_digest(first), now + 60, "192.0.2.1")
     accounts.services.uses.note(_digest(third), now + 30, "192.0.2.1")
@@ -63,12 +67,9 @@ def test_replace_least_recently_used_goes_by_use_and_else_by_creation(accounts: 
     assert live_ids(accounts, person) == {token_id(token) for token in (first, third, fourth)}
     fifth = accounts.log_in(person)  # the fourth was never used, but made before the uses that are noted
     assert live_ids(accounts, person) == {token_id(token) for token in (first, third, fifth)}
-    assert second
 
 
 def _digest(token: str) -> bytes:
-    from hashlib import sha256
-
     return sha256(token.encode()).digest()
 
 
@@ -116,39 +117,49 @@ def test_another_organizations_tokens_are_never_ended(accounts: Accounts, policy
     assert live_ids(accounts, elsewhere) == {token_id(kept)}
 
 
-def test_a_login_refused_after_its_password_was_checked_ends_nothing(
+def before_the_replacing_transaction(
+    accounts: Accounts, monkeypatch: pytest.MonkeyPatch, change: Callable[[], Awaitable[object]]
+) -> None:
+    """Have the change made when the login has met the limit, and begins to make place."""
+    store = accounts.services.store
+    write = store.write
+    begun = 0
+
+    @asynccontextmanager
+    async def counted() -> AsyncIterator[Connection]:
+        nonlocal begun
+        begun += 1
+        if begun == 2:
+            await change()
+        async with write() as connection:
+            yield connection
+
+    monkeypatch.setattr(store, "write", counted)
+
+
+def test_a_login_that_is_shut_out_while_it_makes_place_ends_nothing(
     accounts: Accounts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    person = person_with(accounts, OLDEST, token_limit=1)
-    owner = person_with(accounts, OLDEST)
-    assert owner
-    kept = accounts.log_in(accounts.add_person_to(person.organization_id, Role.OWNER))
-    matches = accounts.services.passwords.matches
-
-    async def disabled_meanwhile(password: str, password_hash: str | None) -> bool:
-        matching = await matches(password, password_hash)
-        await disable_user(accounts.services, person.username)
-        return matching
-
-    monkeypatch.setattr(accounts.services.passwords, "matches", disabled_meanwhile)
+    owner = person_with(accounts, OLDEST, token_limit=1)
+    kept = accounts.log_in(owner)
+    person = accounts.add_person_to(owner.organization_id)
+    disable = partial(disable_user, accounts.services, person.username)
+    before_the_replacing_transaction(accounts, monkeypatch, disable)
     with pytest.raises(CredentialsRejected):
         accounts.log_in(person)
-    assert live_ids(accounts, person) == {token_id(kept)}
+    assert live_ids(accounts, owner) == {token_id(kept)}
 
 
-def test_a_policy_taken_back_while_a_login_hashes_ends_nothing(
+def test_a_policy_taken_back_while_a_login_is_under_way_ends_nothing(
     accounts: Accounts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     person = person_with(accounts, OLDEST, token_limit=1)
     kept = accounts.log_in(person)
-    matches = accounts.services.passwords.matches
-
-    async def taken_back_meanwhile(password: str, password_hash: str | None) -> bool:
-        change = OrganizationChange(limit_policy=LimitPolicy.REFUSE)
-        await update_organization(accounts.services, OrganizationId(person.organization_id), change)
-        return await matches(password, password_hash)
-
-    monkeypatch.setattr(accounts.services.passwords, "matches", taken_back_meanwhile)
+    refuse = OrganizationChange(limit_policy=LimitPolicy.REFUSE)
+    take_back = partial(
+        update_organization, accounts.services, OrganizationId(person.organization_id), refuse
+    )
+    before_the_replacing_transaction(accounts, monkeypatch, take_back)
     with pytest.raises(TokenLimitReached):
         accounts.log_in(person)
     assert live_ids(accounts, person) == {token_id(kept)}

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from sqlalchemy import bindparam, insert, select, text
+from sqlalchemy import Insert, bindparam, insert, select, text
 from sqlalchemy.exc import IntegrityError
 
 from nightlatch.model.errors import StoreUnavailable
@@ -32,20 +32,25 @@ async def pid(store: Any) -> int:
         return number
 
 
+def the_same_user_again(accounts: Accounts) -> Insert:
+    """A statement that the database refuses."""
+    email = accounts.add_person().username
+    return insert(user).values({"email": email, "password_hash": "", "created": text("now()")})
+
+
 def test_a_connection_is_used_again(accounts: Accounts) -> None:
     store = accounts.services.store
     assert accounts.run(pid(store)) == accounts.run(pid(store))
 
 
 def test_a_refused_statement_undoes_its_transaction_and_nothing_else(accounts: Accounts) -> None:
-    person = accounts.add_person()
+    again = the_same_user_again(accounts)
     store = accounts.services.store
-    values = {"email": person.username, "password_hash": "", "created": text("now()")}
 
     async def refused() -> None:
         async with store.write() as connection:
             await connection.execute(text("CREATE TABLE left_over (n integer)"))
-            await connection.execute(insert(user).values(values))
+            await connection.execute(again)
 
     before = accounts.run(pid(store))
     with pytest.raises(IntegrityError):
@@ -55,14 +60,13 @@ def test_a_refused_statement_undoes_its_transaction_and_nothing_else(accounts: A
 
 
 def test_an_error_that_is_swallowed_cannot_pass_for_a_commit(accounts: Accounts) -> None:
-    person = accounts.add_person()
+    again = the_same_user_again(accounts)
     store = accounts.services.store
-    values = {"email": person.username, "password_hash": "", "created": text("now()")}
 
     async def swallowed() -> None:
         async with store.write() as connection:
             with pytest.raises(IntegrityError):
-                await connection.execute(insert(user).values(values))
+                await connection.execute(again)
 
     with pytest.raises(RuntimeError, match="undone"):
         accounts.run(swallowed())
@@ -89,12 +93,15 @@ def test_whoever_is_cancelled_in_a_transaction_leaves_none_to_the_next(accounts:
 def test_connections_that_the_database_has_closed_are_not_given_out(accounts: Accounts) -> None:
     store = accounts.services.store
 
+    pool: Any = accounts.engines.reading
+
     async def run() -> int:
         first = await pid(store)
         other = await accounts.engines.connect()
         await other.execute("SELECT pg_terminate_backend($1)", first)
         await other.close()
-        await asyncio.sleep(0.2)
+        while not all(driver.is_closed() for driver in pool._idle):
+            await asyncio.sleep(0)  # until the loop has read that it is gone
         return await pid(store) - first
 
     assert accounts.run(run()) != 0

@@ -12,6 +12,7 @@ from nightlatch.usecases.add_user import add_user
 from nightlatch.usecases.update_organization import OrganizationChange, update_organization
 from tests.accounts import PASSWORD, Accounts, Person
 from tests.conftest import Database
+from tests.malformed import malformed_headers
 from tests.serving import Serving
 from tests.sockets import Reply, exchange, parse, request_bytes, with_token
 
@@ -138,20 +139,7 @@ def test_the_organization_may_stand_in_a_header_and_each_one_named_must_fit(
 def test_ht2_every_refusal_is_401_with_its_challenge(server: Serving, accounts: Accounts, token: str) -> None:
     ended = accounts.log_in(accounts.add_person())
     accounts.expire(ended)
-    for value in [
-        "",
-        "Token",
-        f"Bearer {token}",
-        token,
-        f"Token {token}x",
-        f"Token {token[:-1]}",
-        f"Token {token} {token}",
-        f"Token {token},Token {token}",
-        f"XXXXX {token}",
-        f"Token {ended}",
-        "Token " + "x" * 9000,
-        "Basic aGFyaTpwYXNz",
-    ]:
+    for value in malformed_headers(token, ended):
         reply = exchange(server.port, "GET", PATH, [("Authorization", value)])
         assert reply.status == 401, value
         assert reply.headers["www-authenticate"] == "Token"

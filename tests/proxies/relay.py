@@ -5,24 +5,17 @@ import socket
 from tests.proxies.wire import Heard, Listener, read_head
 
 
-class Relay:
+class Relay(Listener):
     """Hands each request on to Nightlatch, byte for byte but for the body that none may have."""
 
     def __init__(self, nightlatch_port: int) -> None:
         self._nightlatch_port = nightlatch_port
-        self.heard: list[Heard] = []
         self.answer: bytes | None = None
         """What is said instead of asking Nightlatch, and the connection closed; b"" says nothing."""
-        self._listener = Listener(self._serve)
-        self.port = self._listener.port
-        self.close = self._listener.close
+        super().__init__()
 
-    def take(self) -> list[Heard]:
-        """What a proxy has asked since the last call."""
-        heard, self.heard = self.heard, []
-        return heard
-
-    def _serve(self, connection: socket.socket) -> None:
+    def serve(self, connection: socket.socket) -> None:
+        """Ask Nightlatch, or give the answer that was set."""
         received = b""
         while read := read_head(connection, received):
             heard, received = read

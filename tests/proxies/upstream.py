@@ -7,21 +7,11 @@ from tests.proxies.wire import Heard, Listener, read_head
 _ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 3\r\n\r\napi"
 
 
-class Upstream:
+class Upstream(Listener):
     """Reads a request to the end of its body, as far as its headers tell, and keeps the connection."""
 
-    def __init__(self) -> None:
-        self.heard: list[Heard] = []
-        self._listener = Listener(self._serve)
-        self.port = self._listener.port
-        self.close = self._listener.close
-
-    def take(self) -> list[Heard]:
-        """What has reached it since the last call."""
-        heard, self.heard = self.heard, []
-        return heard
-
-    def _serve(self, connection: socket.socket) -> None:
+    def serve(self, connection: socket.socket) -> None:
+        """Answer 200."""
         received = b""
         while read := read_head(connection, received):
             heard, received = read

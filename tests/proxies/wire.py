@@ -2,7 +2,6 @@
 
 import socket
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass
 
 
@@ -55,15 +54,19 @@ def _whole(received: bytes, headers_only: bool) -> bool:
 
 
 class Listener:
-    """Accepts connections on a port of its own and has each one served in a thread."""
+    """Accepts connections on a port of its own, has each one served in a thread, and keeps what is heard."""
 
-    def __init__(self, serve: Callable[[socket.socket], None]) -> None:
-        self._serve = serve
+    def __init__(self) -> None:
+        self.heard: list[Heard] = []
         self._socket = socket.create_server(("127.0.0.1", 0), backlog=128)
         self.port: int = self._socket.getsockname()[1]
         self._open: set[socket.socket] = set()
         self._lock = threading.Lock()
         threading.Thread(target=self._accept, daemon=True).start()
+
+    def serve(self, connection: socket.socket) -> None:
+        """Answer what comes on a connection, to its end, and put it into `heard`."""
+        raise NotImplementedError
 
     def _accept(self) -> None:
         while True:
@@ -78,12 +81,17 @@ class Listener:
     def _run(self, connection: socket.socket) -> None:
         try:
             with connection:
-                self._serve(connection)
+                self.serve(connection)
         except OSError:
             pass  # the other side is gone, or close() was called
         finally:
             with self._lock:
                 self._open.discard(connection)
+
+    def take(self) -> list[Heard]:
+        """What has been heard since the last call."""
+        heard, self.heard = self.heard, []
+        return heard
 
     def close(self) -> None:
         """Refuse connections from now on, and cut those that are open."""

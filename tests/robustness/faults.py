@@ -85,10 +85,10 @@ class Injector:
             pids = node.worker_pids()
             if pids:
                 return node, self.chance.choice(pids)
-            time.sleep(0.05)
+            time.sleep(0.05)  # what was killed last is being started again
 
     def hold(self, shortest: float, longest: float) -> str:
-        """Let time pass; how much, in words."""
+        """Let time pass, for as long as the fault is to last; how much, in words."""
         seconds = self.chance.uniform(shortest, longest)
         time.sleep(seconds)
         return f"{seconds:.2f} s"
@@ -148,7 +148,7 @@ def _slow_fills(injector: Injector) -> tuple[tuple[str, ...], str]:
         for pid in node.worker_pids():
             _send(pid, signal.SIGUSR2)
         names.append(node.name)
-    time.sleep(SLOW_SPELL_SECONDS)
+    time.sleep(SLOW_SPELL_SECONDS)  # the fault's own length
     return tuple(names), "all workers"
 
 

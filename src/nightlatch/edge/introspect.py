@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from nightlatch.edge import documents
+from nightlatch.edge.body import FORM
 from nightlatch.edge.identify import client_address, identify_by_token_or_basic
 from nightlatch.edge.presented import DOCUMENTATION, RESPONSES, read_presented
 from nightlatch.edge.resource import Operation, Resource
@@ -41,6 +42,7 @@ def introspect_resource(services: Services) -> Resource:
             )
         },
         identify_by_token_or_basic,
+        (FORM,),
     )
 
 

@@ -30,13 +30,17 @@ class Operation:
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """A path. `identify` is None where everybody may ask; else it decides before the method does."""
+    """A path. `identify` is None where everybody may ask; else it decides before the method does.
+
+    `parses` holds the media types of bodies that it reads.
+    """
 
     path: str
     name: str
     tag: str
     operations: Mapping[str, Operation]
     identify: Identifier | None = None
+    parses: tuple[str, ...] = (JSON, FORM, MULTIPART)
 
     def allowed_methods(self) -> str:
         """The Allow header."""
@@ -84,7 +88,7 @@ def route(services: Services, resource: Resource) -> Route:
                     "name": resource.name,
                     "description": "",
                     "renders": [JSON],
-                    "parses": [JSON, FORM, MULTIPART],
+                    "parses": list(resource.parses),
                 },
                 headers=headers,
             )

@@ -5,6 +5,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from nightlatch.edge import documents
+from nightlatch.edge.body import FORM
 from nightlatch.edge.identify import identify_by_token_or_basic
 from nightlatch.edge.presented import DOCUMENTATION, RESPONSES, read_presented
 from nightlatch.edge.resource import Operation, Resource
@@ -51,4 +52,5 @@ def revoke_resource(services: Services) -> Resource:
             )
         },
         identify_by_token_or_basic,
+        (FORM,),
     )

@@ -61,8 +61,6 @@ async def _make_place(
 ) -> list[EndedToken]:
     if limit.policy is LimitPolicy.REFUSE:
         return []  # since the password was checked: the insert decides
-    if limit.tokens == 0:
-        raise TokenLimitReached(organization_id)
     by_use = limit.policy is LimitPolicy.REPLACE_LEAST_RECENTLY_USED
     return await make_place(connection, organization_id, limit.tokens, by_use)
 

@@ -63,9 +63,17 @@ def test_the_last_address_that_is_no_trusted_proxys_is_the_clients(
     assert seen(peer, *headers) == address
 
 
-def test_a_wrong_network_stops_the_start_with_the_settings_name() -> None:
-    with pytest.raises(CannotStart, match=r"trusted_proxies .*NIGHTLATCH_TRUSTED_PROXIES"):
-        load_settings({"trusted_proxies": "10.0.0.0/8,proxy.example"}, None, {})
+@pytest.mark.parametrize("wrong", ["proxy.example", "10.0.0.1/8", "10.0.0.0/33"])
+def test_a_wrong_network_stops_the_start_with_the_settings_name(wrong: str) -> None:
+    with pytest.raises(CannotStart, match=rf"NIGHTLATCH_TRUSTED_PROXIES.*such as 10.0.0.0/8.*{wrong}"):
+        load_settings({"trusted_proxies": f"10.0.0.0/8,{wrong}"}, None, {})
+
+
+def test_networks_are_taken_from_a_variable_and_from_a_list() -> None:
+    given: tuple[object, ...] = ("10.0.0.0/8, ::1", ["10.0.0.0/8", "::1"])
+    for value in given:
+        settings = load_settings({"trusted_proxies": value}, None, {})
+        assert settings.trusted_proxies == (ip_network("10.0.0.0/8"), ip_network("::1/128"))
 
 
 @pytest.mark.slow

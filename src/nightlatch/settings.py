@@ -6,6 +6,7 @@ the default. What is unknown or wrong stops the start with the setting's name an
 
 import tomllib
 from collections.abc import Mapping
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
@@ -15,7 +16,6 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    IPvAnyNetwork,
     SecretStr,
     ValidationError,
     field_validator,
@@ -31,6 +31,16 @@ def _split_commas(value: object) -> object:
     if isinstance(value, str):
         return tuple(part.strip() for part in value.split(",") if part.strip())
     return value
+
+
+def _read_networks(value: object) -> object:
+    parts = _split_commas(value)
+    if not isinstance(parts, (tuple, list)):
+        return parts
+    try:
+        return tuple(ip_network(part) for part in parts)
+    except ValueError as error:
+        raise ValueError(f"expected addresses or networks such as 10.0.0.0/8, but {error}") from None
 
 
 class Settings(BaseModel):
@@ -89,10 +99,12 @@ class Settings(BaseModel):
         description="A second header that `/api/auth/verify/` takes the token from, alone or after `Token `, "
         "for APIs that use Authorization themselves. Where it is sent, Authorization is not looked at.",
     )
-    trusted_proxies: Annotated[tuple[IPvAnyNetwork, ...], BeforeValidator(_split_commas)] = Field(
-        (),
-        description="Addresses or networks of proxies, comma-separated, whose `X-Forwarded-For` tells the "
-        "client's address; from everybody else it is not looked at. Empty: none.",
+    trusted_proxies: Annotated[tuple[IPv4Network | IPv6Network, ...], BeforeValidator(_read_networks)] = (
+        Field(
+            (),
+            description="Addresses or networks of proxies, comma-separated, whose `X-Forwarded-For` tells the "
+            "client's address; from everybody else it is not looked at. Empty: none.",
+        )
     )
     use_flush_seconds: float = Field(
         5.0, gt=0, le=3600, description="How often `last used` of tokens is written to the database."

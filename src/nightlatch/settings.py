@@ -43,6 +43,9 @@ def _read_networks(value: object) -> object:
         raise ValueError(f"expected addresses or networks such as 10.0.0.0/8, but {error}") from None
 
 
+_Networks = tuple[IPv4Network | IPv6Network, ...]
+
+
 class Settings(BaseModel):
     """Everything that can be set. The descriptions are what docs/settings.md shows."""
 

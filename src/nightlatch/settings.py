@@ -105,8 +105,8 @@ class Settings(BaseModel):
     trusted_proxies: Annotated[tuple[IPv4Network | IPv6Network, ...], BeforeValidator(_read_networks)] = (
         Field(
             (),
-            description="Addresses or networks of proxies, comma-separated, whose `X-Forwarded-For` tells the "
-            "client's address; from everybody else it is not looked at. Empty: none.",
+            description="Addresses or networks of proxies, comma-separated, whose `X-Forwarded-For` tells "
+            "the client's address; from everybody else it is not looked at. Empty: none.",
         )
     )
     use_flush_seconds: float = Field(

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from nightlatch.model.token import generate_token
-from tests.accounts import Accounts, Person
+from tests.accounts import PASSWORD, Accounts, Person
 from tests.conftest import Database, need
 from tests.postgresql import free_port
 from tests.serving import Serving
@@ -146,6 +146,22 @@ def test_the_story_from_login_to_refusal(api: Api, server: Serving, person: Pers
         assert refused.status == 401
         assert refused.headers["www-authenticate"] == "Token"
     assert api.ask("GET", mine, log_in(server, person)).json["count"] == 0
+
+
+def test_the_story_as_a_script(api: Api, server: Serving, person: Person) -> None:
+    urls = [f"http://127.0.0.1:{port}" for port in (server.port, api.port)]
+    run = subprocess.run(
+        ["sh", str(ASSETS / "story.sh"), *urls, person.organization_id, person.username],
+        input=PASSWORD.encode(),
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+    lines = run.stdout.decode().splitlines()
+    statuses = [line.split()[0] for line in lines]
+    assert statuses == ["201", "200", "200", "204", "404", "403", "204", "401"], run.stderr
+    assert run.returncode == 0
+    assert not any(len(word) > 20 for line in lines for word in line.split() if word.startswith("nlt_"))
 
 
 def test_a_token_that_was_in_use_is_refused_as_soon_as_its_logout_is_answered(

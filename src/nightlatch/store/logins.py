@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any, Final
 
-from sqlalchemy import Integer, String, Text, and_, bindparam, insert, select
+from sqlalchemy import Integer, Row, String, Text, and_, bindparam, insert, literal, select, true
 from sqlalchemy.exc import IntegrityError
 
 from nightlatch.model.errors import TokenLimitReached
@@ -48,10 +49,10 @@ _PATH = organization.join(membership, membership.c.organization_id == organizati
     user, user.c.id == membership.c.user_id
 )
 
-# Nothing here takes longer for those who exist: how many tokens there are is asked after the password.
-_CANDIDATE = (
+_NAMED: Final = (
     select(
         user.c.id,
+        organization.c.id.label("organization_id"),
         user.c.email,
         membership.c.role,
         user.c.password_hash,
@@ -63,7 +64,12 @@ _CANDIDATE = (
     )
     .select_from(_PATH)
     .where(user.c.email == bindparam("email"), organization.c.id == bindparam("organization_id"))
+    .subquery()
 )
+# One row for whatever is asked, of nulls for nobody, so that a row's way takes no time that tells who
+# exists. Nor does anything else here: how many tokens there are is asked after the password.
+_ONE: Final = select(literal(1).label("one")).subquery()
+_CANDIDATE: Final = select(*_NAMED.c).select_from(_ONE.outerjoin(_NAMED, onclause=true()))
 
 # Whom the password was checked of, if nothing has changed about them since. Locks organization,
 # membership, user, in the order of every use case.
@@ -106,26 +112,43 @@ _INSERT = (
 )
 
 
+class FoundCandidate:
+    """What was found about whom a username and an organization id name: perhaps nothing."""
+
+    def __init__(self, row: Row[Any]) -> None:
+        self._row = row
+
+    @property
+    def password_hash(self) -> str | None:
+        """What to check the password against; None for an unknown user or organization, or a non-member."""
+        password_hash: str | None = self._row.password_hash
+        return password_hash
+
+    def candidate(self) -> LoginCandidate | None:
+        """Whom; to be asked when the password has been checked, since it takes longer for somebody."""
+        row = self._row
+        if row.id is None:
+            return None
+        return LoginCandidate(
+            organization_id=OrganizationId(row.organization_id),
+            user_id=UserId(row.id),
+            email=Email(row.email),
+            role=Role(row.role),
+            password_hash=row.password_hash,
+            password_version=row.password_version,
+            active=bool(row.active),
+            token_limit=row.token_limit,
+            limit_policy=LimitPolicy(row.limit_policy),
+            time_to_live=row.time_to_live,
+        )
+
+
 async def find_candidate(
     connection: Connection, email: Email, organization_id: OrganizationId
-) -> LoginCandidate | None:
-    """Whom to check the password of: None for an unknown user or organization, or a non-member."""
+) -> FoundCandidate:
+    """Whom to check the password of; found in the same time, as far as can be, if there is nobody."""
     parameters = {"email": email, "organization_id": organization_id}
-    row = (await connection.execute(_CANDIDATE, parameters)).one_or_none()
-    if row is None:
-        return None
-    return LoginCandidate(
-        organization_id=organization_id,
-        user_id=UserId(row.id),
-        email=Email(row.email),
-        role=Role(row.role),
-        password_hash=row.password_hash,
-        password_version=row.password_version,
-        active=bool(row.active),
-        token_limit=row.token_limit,
-        limit_policy=LimitPolicy(row.limit_policy),
-        time_to_live=row.time_to_live,
-    )
+    return FoundCandidate((await connection.execute(_CANDIDATE, parameters)).one())
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from nightlatch.guard.passwords import is_too_long
 from nightlatch.model.errors import CredentialsRejected
 from nightlatch.model.names import EMAIL_CHARACTERS_MAX, OrganizationId, normalize_email
 from nightlatch.model.standing import Identity
-from nightlatch.store.logins import LoginCandidate, find_candidate
+from nightlatch.store.logins import FoundCandidate, LoginCandidate, find_candidate
 from nightlatch.usecases.services import Services
 
 
@@ -28,19 +28,17 @@ async def check_password(services: Services, credentials: Credentials) -> LoginC
     """
     if is_too_long(credentials.password):
         raise CredentialsRejected("password too long")
-    candidate = await _find(services, credentials)
-    password_hash = None if candidate is None else candidate.password_hash
-    matches = await services.passwords.matches(credentials.password, password_hash)
-    if candidate is None:
-        raise CredentialsRejected("no such member")
-    if not matches:
-        raise CredentialsRejected("wrong password")
-    if not candidate.active:
+    found = await _find(services, credentials)
+    password_hash = None if found is None else found.password_hash
+    if not await services.passwords.matches(credentials.password, password_hash):
+        raise CredentialsRejected("no such member" if password_hash is None else "wrong password")
+    candidate = None if found is None else found.candidate()
+    if candidate is None or not candidate.active:
         raise CredentialsRejected("user disabled or organization closed")
     return candidate
 
 
-async def _find(services: Services, credentials: Credentials) -> LoginCandidate | None:
+async def _find(services: Services, credentials: Credentials) -> FoundCandidate | None:
     if "\x00" in credentials.username + credentials.organization_id:
         return None  # no database text holds it, and PostgreSQL would refuse the query
     if len(credentials.username) > EMAIL_CHARACTERS_MAX:

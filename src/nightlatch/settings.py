@@ -54,7 +54,8 @@ class Settings(BaseModel):
     database_url: SecretStr = Field(
         SecretStr("sqlite:///nightlatch.db"),
         description="`sqlite:///FILE` (three slashes: relative to the working directory, four: absolute) "
-        "or `postgresql://USER:PASSWORD@HOST/DATABASE`, with libpq's parameters such as `sslmode`.",
+        "or `postgresql://USER:PASSWORD@HOST/DATABASE`, with libpq's parameters such as `sslmode`. "
+        "`HOST:PORT,HOST:PORT` names a primary and its standbys: the one that takes writes is used.",
     )
     host: str = Field("127.0.0.1", min_length=1, description="Address to listen on.")
     port: int = Field(8000, ge=1, le=65535, description="Port to listen on.")
@@ -125,7 +126,8 @@ class Settings(BaseModel):
         url = value.get_secret_value()
         try:
             parts = urlsplit(url)
-            _ = parts.port  # raises when a password holds a slash that is not escaped
+            for host in parts.netloc.rpartition("@")[2].split(","):
+                _ = urlsplit(f"//{host}").port  # raises when a password holds a slash that is not escaped
         except ValueError:
             parts = urlsplit("")
         if parts.scheme in ("postgresql", "postgres"):

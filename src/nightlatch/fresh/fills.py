@@ -16,6 +16,7 @@ from nightlatch.hot.table import Table
 from nightlatch.hot.uses import Uses
 from nightlatch.model.errors import Overloaded, StoreUnavailable, VerdictUnknown
 from nightlatch.model.token import TokenDigest
+from nightlatch.store.failures import OtherServer
 from nightlatch.store.standings import StandingRead, read_standing
 from nightlatch.store.store import Store
 
@@ -84,7 +85,7 @@ class Fills:
 
     async def _find_strictly(self, digest: TokenDigest, address: str) -> Known | None:
         """A read of the request's own, sent after it arrived; nothing is kept."""
-        read = await self._read(digest)
+        read = await self._read(digest, alone=True)
         if read.standing is None:
             return None
         self._uses.note(digest.value, read.snapshot.seconds, address)
@@ -103,14 +104,17 @@ class Fills:
         if not task.cancelled():
             task.exception()  # whoever waited has it; if nobody did, it is no news
 
-    async def _read(self, digest: TokenDigest) -> StandingRead:
+    async def _read(self, digest: TokenDigest, alone: bool = False) -> StandingRead:
         async with self._turns:
             try:
-                return await self._read_once(digest)
+                return await self._read_once(digest, alone)
             except StoreUnavailable:
                 # A connection that was cut while it was idle is noticed by whoever gets it: once more.
-                return await self._read_once(digest)
+                return await self._read_once(digest, alone)
 
-    async def _read_once(self, digest: TokenDigest) -> StandingRead:
+    async def _read_once(self, digest: TokenDigest, alone: bool) -> StandingRead:
         async with self._store.read() as connection:
-            return await read_standing(connection, digest)
+            read = await read_standing(connection, digest, alone)
+            if not alone and read.snapshot.epoch != self._table.epoch:
+                raise OtherServer("another epoch than the change feed's")
+            return read

@@ -9,8 +9,11 @@ acknowledged. Did the read begin after the commit, then the change has been appl
 Otherwise t0 < c, hence τ < c + lease: before the revoker answered. No clocks of two machines are
 compared; the factor is for clocks that run at different rates (H6).
 
-A lapsed lease forgets nothing: one read makes the same memory current again (H20). What is taken for
-granted is that the read reaches the primary; a deposed one that still serves is not noticed yet.
+A lapsed lease forgets nothing: one read makes the same memory current again (H20).
+
+That the read reaches the primary is proven by its pulse (store/pulse.py): a commit which the standby has
+confirmed. A standby that confirms is not promoted yet, hence t0 < p for the moment p of any promotion.
+Whoever revokes on the new primary is acknowledged at c > p, hence again τ < c + lease (H21).
 """
 
 import asyncio
@@ -154,6 +157,8 @@ class Lease:
     def _trust(self, begun: float, ended: float, feed: Feed) -> None:
         """One synchronous step: first the changes, then the trust that their read allows (H1, H35)."""
         snapshot = feed.snapshot
+        if self._table.epoch and snapshot.epoch != self._table.epoch:
+            self._store.renew_connections()  # they may lead to a primary that was deposed (H21)
         self._table.apply(snapshot, feed.changes)
         # The database looked at its clock between the two: a slow read is no step of it (H20).
         earliest, latest = snapshot.seconds - ended, snapshot.seconds - begun

@@ -16,6 +16,7 @@ from sqlalchemy.dialects import registry
 
 from nightlatch.model.change import Change, Snapshot
 from nightlatch.model.errors import StoreUnavailable
+from nightlatch.store.pulse import WatchedConnection, database_pulse
 from nightlatch.store.snapshots import SNAPSHOT, read_snapshot
 from nightlatch.store.statement import Statement
 from nightlatch.store.tables import change, change_counter
@@ -26,7 +27,7 @@ BUSY_SECONDS: Final = 1.0
 
 _LATER: Final = "The database cannot be asked at the moment. Try again later."
 _READ: Final = (
-    select(*SNAPSHOT, change.c.number, change.c.digest)
+    select(*SNAPSHOT, change.c.number, change.c.digest, database_pulse())
     .select_from(
         change_counter.outerjoin(change, change.c.number > bindparam("after", type_=change.c.number.type))
     )
@@ -46,7 +47,7 @@ class Feed:
 def _read(rows: Sequence[Any], seconds: float) -> Feed:
     if not rows:
         raise StoreUnavailable(_LATER, "the change counter has no row")
-    epoch, head, _, lease_milliseconds, _, _ = rows[0]
+    epoch, head, _, lease_milliseconds = rows[0][:4]
     changes = tuple(Change(row[4], row[5]) for row in rows if row[4] is not None)
     return Feed(read_snapshot(epoch, head, seconds, lease_milliseconds), changes)
 
@@ -54,13 +55,16 @@ def _read(rows: Sequence[Any], seconds: float) -> Feed:
 class PostgresqlFeed:
     """The feed of a PostgreSQL database; connects when it is first read, and again after a failure."""
 
-    def __init__(self, connect: Callable[[], Awaitable[Any]]) -> None:
+    def __init__(self, connect: Callable[[], Awaitable[WatchedConnection]]) -> None:
         self._connect = connect
-        self._connection: Any = None
+        self._connection: WatchedConnection | None = None
         self._statement = Statement(_READ, registry.load("postgresql.asyncpg")())
 
     async def read(self, after: int, seconds_max: float) -> Feed:
-        """The changes after that number. Raises StoreUnavailable, at the latest after that time."""
+        """The changes after that number, from what was the primary when the read had begun.
+
+        Raises StoreUnavailable, at the latest after that time.
+        """
         try:
             async with asyncio.timeout(seconds_max):
                 if self._connection is None:
@@ -68,6 +72,7 @@ class PostgresqlFeed:
                 rows = await self._connection.fetch(
                     self._statement.text, *self._statement.arguments({"after": after})
                 )
+                self._connection.check_confirmed()
             return _read(rows, rows[0][2].timestamp() if rows else 0.0)
         except BaseException as error:
             # Whatever it is (a standby, or a connection lost at a bad moment, which shows as an internal

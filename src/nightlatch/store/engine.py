@@ -4,15 +4,14 @@ import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote, urlsplit
-
-import asyncpg
 
 from nightlatch.model.errors import CannotStart
 from nightlatch.store.connection import Engine
 from nightlatch.store.file_system import check_local
 from nightlatch.store.postgresql_pool import BUSY_SECONDS, PostgresqlPool
+from nightlatch.store.primary import connect_to_primary, split_hosts
+from nightlatch.store.pulse import WatchedConnection
 from nightlatch.store.sqlite_file import SqliteReader, SqliteWriter
 
 _POSTGRESQL_SESSION = {
@@ -20,6 +19,9 @@ _POSTGRESQL_SESSION = {
     "timezone": "UTC",
     # The locks of use cases and the triggers count on seeing what others have committed meanwhile.
     "default_transaction_isolation": "read committed",
+    # Where a standby is waited for, every commit is, and it is said when one was not (H17, H28).
+    "synchronous_commit": "on",
+    "client_min_messages": "warning",
     # A client that was paused inside a transaction must not hold its locks for long (H25).
     "lock_timeout": "8s",
     "idle_in_transaction_session_timeout": "5s",
@@ -34,13 +36,15 @@ _POSTGRESQL_SESSION = {
 class Engines:
     """One engine for statements on their own, one for transactions that write.
 
-    `sqlite_file` is None for PostgreSQL; there `connect` makes a connection beside the engines'.
+    `sqlite_file` is None for PostgreSQL; there `connect` makes a connection beside the engines', and
+    `renew` cuts theirs.
     """
 
     reading: Engine
     writing: Engine
     sqlite_file: Path | None
-    connect: Callable[[], Awaitable[Any]]
+    connect: Callable[[], Awaitable[WatchedConnection]]
+    renew: Callable[[], None]
 
     async def close(self) -> None:
         """Close every connection."""
@@ -64,29 +68,27 @@ def sqlite_path(database_url: str) -> Path:
 
 
 def _open_postgresql(database_url: str) -> Engines:
-    async def connect() -> Any:
-        # asyncpg reads the URL itself: it knows libpq's parameters (sslmode, sslrootcert, host=/run/…).
-        return await asyncpg.connect(
-            database_url,
-            timeout=BUSY_SECONDS,
-            command_timeout=15,
-            server_settings=_POSTGRESQL_SESSION,
-            # A standby that a name leads to for a moment must not stay in the pool.
-            target_session_attrs="read-write",
-        )
+    urls = split_hosts(database_url)
+
+    async def connect() -> WatchedConnection:
+        return await connect_to_primary(urls, _POSTGRESQL_SESSION, BUSY_SECONDS)
 
     pool = PostgresqlPool(connect)
-    return Engines(pool, pool, None, connect)
+    return Engines(pool, pool, None, connect, pool.renew)
 
 
 def _open_sqlite(path: Path) -> Engines:
     check_local(path)
     _create_private(path)
-    return Engines(SqliteReader(path), SqliteWriter(path), path, _no_server)
+    return Engines(SqliteReader(path), SqliteWriter(path), path, _no_server, _no_connections)
 
 
-async def _no_server() -> Any:
+async def _no_server() -> WatchedConnection:
     raise RuntimeError("a file is not connected to")
+
+
+def _no_connections() -> None:
+    """A file is the same for every connection."""
 
 
 def _create_private(path: Path) -> None:

@@ -9,6 +9,11 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 
 from nightlatch.model.errors import StoreUnavailable
 
+
+class OtherServer(OSError):
+    """A connection leads to a server that is not, or not any more, the one in question: it is dropped."""
+
+
 _LATER = "The database did not do what it was asked. Try again later."
 
 

@@ -8,6 +8,7 @@ from nightlatch.model.change import Snapshot
 from nightlatch.model.errors import StoreUnavailable
 from nightlatch.store.columns import database_epoch, database_now
 from nightlatch.store.connection import Connection
+from nightlatch.store.pulse import database_pulse
 from nightlatch.store.tables import change_counter
 
 SNAPSHOT: Final[tuple[ColumnElement[Any], ...]] = (
@@ -31,9 +32,9 @@ async def read_lease_waited(connection: Connection) -> float:
     """The lease, in seconds, that a revocation acknowledged before this statement must be waited for by.
 
     Read after the commit, never before: a lease raised in between has been read by nobody who has not
-    also read the revocation. Raises StoreUnavailable for a standby.
+    also read the revocation. Raises StoreUnavailable for what is no primary, or none any more.
     """
-    query = select(*SNAPSHOT, change_counter.c.lease_waited_milliseconds)
+    query = select(*SNAPSHOT, change_counter.c.lease_waited_milliseconds, database_pulse())
     row = (await connection.execute(query)).one()
     read_snapshot(row.epoch, row.head, row.now.timestamp(), row.lease_milliseconds)
     milliseconds: int = row.lease_waited_milliseconds

@@ -9,6 +9,7 @@ from nightlatch.model.change import Snapshot
 from nightlatch.model.standing import Standing
 from nightlatch.model.token import TokenDigest
 from nightlatch.store.connection import Connection
+from nightlatch.store.pulse import database_pulse
 from nightlatch.store.snapshots import SNAPSHOT, read_snapshot
 from nightlatch.store.tables import change_counter
 from nightlatch.store.tokens import STANDING, read_row
@@ -18,6 +19,7 @@ _STANDING: Final = STANDING.subquery("standing")
 _READ: Final = select(*SNAPSHOT, *_STANDING.c).select_from(
     change_counter.outerjoin(_STANDING, onclause=true())
 )
+_READ_ALONE: Final = _READ.add_columns(database_pulse())
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +30,12 @@ class StandingRead:
     snapshot: Snapshot
 
 
-async def read_standing(connection: Connection, digest: TokenDigest) -> StandingRead:
-    """What the database says of the token. Raises StoreUnavailable for a standby."""
-    row = (await connection.execute(_READ, {"digest": digest.value})).one()
+async def read_standing(connection: Connection, digest: TokenDigest, alone: bool = False) -> StandingRead:
+    """What the database says of the token; to be trusted only beside a lease of the same epoch.
+
+    With `alone` it can be trusted without one: then a primary that was deposed before raises, too.
+    Raises StoreUnavailable for a standby.
+    """
+    row = (await connection.execute(_READ_ALONE if alone else _READ, {"digest": digest.value})).one()
     snapshot = read_snapshot(row.epoch, row.head, row.now.timestamp(), row.lease_milliseconds)
     return StandingRead(None if row.id is None else read_row(row), snapshot)

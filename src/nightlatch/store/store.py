@@ -19,6 +19,10 @@ class Store:
         """Whether it is an SQLite file."""
         return self._engines.sqlite_file is not None
 
+    def renew_connections(self) -> None:
+        """Cut every connection, also those in use: what they lead to is not the primary any more."""
+        self._engines.renew()
+
     @asynccontextmanager
     async def read(self) -> AsyncIterator[Connection]:
         """A connection on which each statement stands alone, seeing all that was committed before.

@@ -37,6 +37,7 @@ def test_the_wheel_has_types_migrations_license_and_nothing_else(wheel: Path) ->
         "nightlatch/py.typed",
         "nightlatch/store/migrations/env.py",
         "nightlatch/store/migrations/versions/r0001_first_schema.py",
+        "nightlatch/store/migrations/versions/r0002_operation.py",
     ):
         assert needed in names
     assert any(name.endswith("licenses/LICENSE") for name in names)

@@ -48,8 +48,8 @@ def test_an_empty_database_is_refused_with_the_command_that_helps(tmp_path: Path
 def test_an_older_schema_is_refused_with_the_command_that_helps(
     accounts: Accounts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # There is one revision so far: a server that knows a second one stands for the next release.
-    monkeypatch.setattr(schema, "_head", lambda: "0002")
+    # A server that knows one revision more stands for the next release.
+    monkeypatch.setattr(schema, "_head", lambda: "0003")
     with pytest.raises(CannotStart, match="nightlatch migrate"):
         accounts.run(schema.check_schema(accounts.engines))
 
@@ -71,7 +71,7 @@ def test_a_later_schema_that_admits_this_server_is_fine(accounts: Accounts) -> N
         accounts.run(schema.check_schema(accounts.engines))
         assert accounts.run(schema.migrate(accounts.engines)) == ("9999", "9999")
     finally:
-        accounts.sql("UPDATE alembic_version SET version_num = '0001'")
+        accounts.sql("UPDATE alembic_version SET version_num = '0002'")
 
 
 def test_two_migrations_at_once_take_turns(database: Database, tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ def test_two_migrations_at_once_take_turns(database: Database, tmp_path: Path) -
             await one.close()
             await other.close()
 
-    assert sorted(before or "" for before, _ in asyncio.run(both())) == ["", "0001"]
+    assert sorted(before or "" for before, _ in asyncio.run(both())) == ["", "0002"]
 
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)

@@ -134,3 +134,66 @@ installation = Table(
     Column("oldest_server", String(32), nullable=False),
     CheckConstraint("id = 1", "one_row"),
 )
+
+throttle = Table(
+    "throttle",
+    metadata,
+    # Of what is throttled, an account or an address: a digest, so that it tells nothing.
+    Column("key", LargeBinary, primary_key=True),
+    # When all that was let through will have been made up for (GCRA's theoretical arrival time).
+    Column("free_at", Instant, nullable=False),
+    Index(None, "free_at"),
+)
+
+known_address = Table(
+    "known_address",
+    metadata,
+    # From where a member has logged in before: an IPv4 address, or an IPv6 network of 64 bits.
+    Column("organization_id", String(32), primary_key=True),
+    Column("user_id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("address", String(64), primary_key=True),
+    Column("used", Instant, nullable=False),
+    ForeignKeyConstraint(
+        ["organization_id", "user_id"],
+        ["membership.organization_id", "membership.user_id"],
+        ondelete="CASCADE",
+    ),
+)
+
+event = Table(
+    "event",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("at", Instant, nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("organization_id", String(32)),
+    # Who did it: a user (by which token), the operator, somebody unknown, or a server by itself.
+    Column("actor", String(16), nullable=False),
+    Column("actor_user_id", BigInteger().with_variant(Integer, "sqlite")),
+    Column("actor_email", String(254)),
+    Column("actor_token_id", String(12)),
+    # Whom and which token it was done to. No foreign keys: what was recorded outlives them.
+    Column("user_id", BigInteger().with_variant(Integer, "sqlite")),
+    Column("email", String(254)),
+    Column("token_id", String(12)),
+    Column("address", String(64)),
+    Column("user_agent", Text),
+    Column("request_id", String(64)),
+    # JSON: what else there is to know of this kind.
+    Column("detail", Text, nullable=False, server_default="{}"),
+    # More than 1 where like events were counted together.
+    Column("count", Integer, nullable=False, server_default="1"),
+    CheckConstraint("actor IN ('user', 'operator', 'anonymous', 'server')", "actor"),
+    Index(None, "organization_id", "id"),
+    Index(None, "at"),
+    sqlite_autoincrement=True,
+)
+
+password_link = Table(
+    "password_link",
+    metadata,
+    Column("digest", LargeBinary, primary_key=True),
+    Column("user_id", ForeignKey("user.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("created", Instant, nullable=False),
+    Column("expiry", Instant, nullable=False),
+)

@@ -21,6 +21,8 @@ def split_hosts(database_url: str) -> list[str]:
     """One URL for each server of `postgresql://USER:PASSWORD@HOST:PORT,HOST:PORT/DATABASE`."""
     parts = urlsplit(database_url)
     login, at, hosts = parts.netloc.rpartition("@")
+    if "," not in hosts:
+        return [database_url]
     return [urlunsplit(parts._replace(netloc=f"{login}{at}{host}")) for host in hosts.split(",")]
 
 

@@ -313,7 +313,7 @@ def test_h1_the_lease_begins_before_the_read_and_only_once_its_changes_are_appli
     lease = memory.currency
 
     async def read() -> None:
-        await lease._read()
+        await lease._read(lease._elapsed())
 
     accounts.run(read())
     assert lease._until <= memory.clock.elapsed_seconds() + 0.25
@@ -593,7 +593,7 @@ def test_a_process_that_slept_past_the_pruning_clears_its_table(accounts: Accoun
     async def wake() -> None:
         awake.currency._table = asleep
         if accounts.engines.sqlite_file is None:
-            await awake.currency._read()
+            await awake.currency._read(0.0)
         else:
             await awake.currency.wait_current()
 

@@ -6,7 +6,19 @@ from typing import Any, Final
 
 from bench.databases import KINDS, POSTGRESQL, Database
 from bench.options import Options
-from bench.sections import compare, feed, knox, logins, logout, misses, process, stored, verifier, verify
+from bench.sections import (
+    compare,
+    feed,
+    knox,
+    lease,
+    logins,
+    logout,
+    misses,
+    process,
+    stored,
+    verifier,
+    verify,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,5 +40,6 @@ SECTIONS: Final = {
     "stored": Section(stored.measure),
     "logout": Section(logout.measure),
     "feed": Section(feed.measure, (POSTGRESQL,)),
+    "lease": Section(lease.measure, (POSTGRESQL,), by_default=False),
     "logins": Section(logins.measure),
 }

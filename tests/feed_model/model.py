@@ -32,7 +32,7 @@ clock is read in steps of its own and a little off; the revoker's margin is for 
 The promise is that no request is accepted that started after the revocation was acknowledged.
 `Ingredient` lists what it rests on. Any one of them can be left out, and then the promise is broken.
 
-Not in the model: failover and the pulse (H11, H21), restores (H40), and what becomes of an answer
+Not in the model: failover and the pulse (H11, H21: `failover`), restores (H40), and what becomes of an answer
 after the decision (H8). A stopped guest of a hypervisor (H12) is the model without `BOOTTIME`.
 """
 

@@ -73,6 +73,9 @@ class Fills:
                 if self._table.is_absent(digest.value, seconds):
                     return None
             read = await self._read_joined(digest)
+            if read.standing is None:
+                # A deposed primary does not know of the newest tokens, and may have lost others alone.
+                await self._currency.wait_confirmed()
             await self._currency.wait_current()
             seconds = self._currency.database_seconds_nowait()
             if seconds is not None and self._table.is_usable(digest, read.snapshot):

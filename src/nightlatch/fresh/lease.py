@@ -25,6 +25,7 @@ from typing import Final
 import structlog
 
 from nightlatch.clock import Clock
+from nightlatch.fresh.read_times import ReadTimes
 from nightlatch.hot.table import Table
 from nightlatch.model.errors import StoreUnavailable, VerdictUnknown
 from nightlatch.store.changes import Feed, PostgresqlFeed
@@ -60,6 +61,9 @@ class Lease:
         # expire too early rather than too late.
         self._earliest = self._offset = 0.0
         self._strict = False
+        self._begun = 0.0
+        self._pulse = False
+        self._times = ReadTimes()
         self._failure: str | None = None
         self._wanted = asyncio.Event()
         self._next_read: asyncio.Future[None] | None = None
@@ -79,9 +83,25 @@ class Lease:
         try:
             async with asyncio.timeout(WAIT_SECONDS_MAX):
                 while True:
+                    self._wanted.set()
                     await self._wait_for_read()
                     if self._strict or self.database_seconds_nowait() is not None:
                         return
+        except TimeoutError:
+            raise VerdictUnknown("no read of the change feed in time") from None
+
+    async def wait_confirmed(self) -> None:
+        """Where there is a pulse, wait for the next one that begins after this call.
+
+        It comes when it is due: whoever sends unknown tokens causes no commits.
+        """
+        if not self._pulse:
+            return
+        asked = self._elapsed()
+        try:
+            async with asyncio.timeout(WAIT_SECONDS_MAX):
+                while self._begun < asked:
+                    await self._wait_for_read()
         except TimeoutError:
             raise VerdictUnknown("no read of the change feed in time") from None
 
@@ -106,11 +126,14 @@ class Lease:
         """Read the feed about three times per lease, at once where somebody waits for it."""
         self._next_read = asyncio.get_running_loop().create_future()
         try:
+            due = self._elapsed()
             while True:
-                pause = await self._read()
+                pause = await self._read(due)
+                due = self._elapsed() + max(0.0, pause)
                 done, self._next_read = self._next_read, asyncio.get_running_loop().create_future()
                 done.set_result(None)
                 await self._pause(pause)
+                due = min(due, self._elapsed())  # somebody may have wanted it earlier
         finally:
             self._until = 0.0
 
@@ -128,13 +151,12 @@ class Lease:
     async def _wait_for_read(self) -> None:
         if self._next_read is None:
             raise VerdictUnknown("the change feed is not being read")
-        self._wanted.set()
         await asyncio.shield(self._next_read)
         if self._failure is not None:
             raise VerdictUnknown(self._failure)
 
-    async def _read(self) -> float:
-        """One read; the seconds to the next."""
+    async def _read(self, due: float) -> float:
+        """One read, due at that moment of our clock; the seconds to the next."""
         self._wanted.clear()
         begun = self._elapsed()
         try:
@@ -150,6 +172,14 @@ class Lease:
         self._trust(begun, self._elapsed(), feed)
         if self._strict:
             return STRICT_READ_SECONDS
+        needed = self._times.lease_needed(self._elapsed() - due, feed.snapshot.lease_seconds)
+        if needed is not None:
+            _log.warning(
+                "lease_too_short",
+                milliseconds=round(feed.snapshot.lease_seconds * 1000),
+                needed_milliseconds=round(needed * 1000),
+                consequence="requests wait for reads of the change feed; see nightlatch lease set",
+            )
         return (
             begun + feed.snapshot.lease_seconds / READS_PER_LEASE * _random.uniform(0.9, 1) - self._elapsed()
         )
@@ -166,6 +196,7 @@ class Lease:
             self._table.start_over(snapshot)
         self._earliest, self._offset = earliest, latest
         self._strict = snapshot.lease_seconds == 0
+        self._begun, self._pulse = begun, feed.pulse
         self._until = begun + snapshot.lease_seconds
 
     async def _pause(self, seconds: float) -> None:

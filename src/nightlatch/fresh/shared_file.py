@@ -61,6 +61,9 @@ class SharedFile:
         if self.database_seconds_nowait() is None:
             self._catch_up()
 
+    async def wait_confirmed(self) -> None:
+        """Nothing to wait for: there is one file."""
+
     async def wait_in_force(self) -> None:
         """Nothing to wait for: every process sees the commit before it answers again."""
 

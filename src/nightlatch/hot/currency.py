@@ -25,6 +25,13 @@ class Currency(Protocol):
         """
         ...
 
+    async def wait_confirmed(self) -> None:
+        """Wait until what the database has said before cannot be taken back by a failover.
+
+        Raises StoreUnavailable when that does not come in time.
+        """
+        ...
+
     async def wait_in_force(self) -> None:
         """Return when no process on any node can accept what was ended by a commit acknowledged before.
 

@@ -42,6 +42,8 @@ class Feed:
 
     snapshot: Snapshot
     changes: tuple[Change, ...]
+    pulse: bool
+    """Whether a standby has confirmed that it was none of the promoted ones when the read had begun."""
 
 
 def _read(rows: Sequence[Any], seconds: float) -> Feed:
@@ -49,7 +51,7 @@ def _read(rows: Sequence[Any], seconds: float) -> Feed:
         raise StoreUnavailable(_LATER, "the change counter has no row")
     epoch, head, _, lease_milliseconds = rows[0][:4]
     changes = tuple(Change(row[4], row[5]) for row in rows if row[4] is not None)
-    return Feed(read_snapshot(epoch, head, seconds, lease_milliseconds), changes)
+    return Feed(read_snapshot(epoch, head, seconds, lease_milliseconds), changes, bool(rows[0][6]))
 
 
 class PostgresqlFeed:

@@ -1,0 +1,1 @@
+"""The lease, simulated on databases that nobody here has, and what measures it in real processes."""

@@ -1,0 +1,1 @@
+"""Inputs nobody would think of, led by coverage: python -m tests.fuzz."""

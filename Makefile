@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(PYTHON) -m pip --python $(BIN)/python install --quiet --disable-pip-version-check
 
-.PHONY: run test quick check format robustness bench lock clean
+.PHONY: run test quick check format robustness failover bench lock clean
 
 run: .venv/runtime
 	@sh scripts/first_run.sh
@@ -33,6 +33,10 @@ format: .venv/development
 robustness: .venv/development
 	$(BIN)/python -m tests.robustness --database sqlite --operations 1000000 $(ROBUSTNESS)
 	$(BIN)/python -m tests.robustness --database postgresql-18 --operations 1000000 $(ROBUSTNESS)
+
+# 200 failovers, half an hour. Each run prints its seed; FAILOVER="--seed 7" repeats it.
+failover: .venv/development
+	$(BIN)/python -m tests.failover --failovers 200 $(FAILOVER)
 
 # BENCH="verify --seconds 2" measures less; `python -m bench --help` lists the sections.
 bench: .venv/benchmarks

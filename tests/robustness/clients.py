@@ -19,7 +19,7 @@ import sys
 import threading
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,14 +27,12 @@ import uvloop
 
 from tests.accounts import Accounts
 from tests.robustness.history import OPEN_OUTCOMES, SECOND, HistoryWriter, now
-from tests.robustness.tenants import Keepers
+from tests.robustness.tenants import CHOICES, Keepers
 from tests.robustness.traffic import Caller, Lane, Pool, Token
 from tests.robustness.wire import REPLY_SECONDS_MAX
 
 VERIFIERS_PER_NODE = 2
-BURST_LANES_PER_NODE = 2
 KEEPER_LANES_PER_NODE = 3
-KEEPERS_PER_TENANT = 2
 BURST_NANOSECONDS = 50_000_000
 BURST_VERIFIES_MAX = 6
 ENDED_TOLD_MAX = 3
@@ -57,6 +55,12 @@ class ClientPlan:
     folder: str
     tenants: int
     settle_seconds: float
+    keepers_per_tenant: int = 2
+    burst_lanes_per_node: int = 2
+    choices: dict[str, int] = field(default_factory=lambda: dict(CHOICES))
+    """What keepers do, by how often."""
+    pause_seconds: float = 0.0
+    """Between two verifies on a connection, apart from those of a burst."""
 
     @property
     def history(self) -> Path:
@@ -94,6 +98,7 @@ class _Client:
             plan.settle_seconds,
             self._made,
             self._ended,
+            plan.choices,
         )
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.setblocking(False)
@@ -153,6 +158,8 @@ class _Client:
                 await asyncio.sleep(0.05)
             else:
                 await self.caller.verify(lane, token)
+                if self.plan.pause_seconds:
+                    await asyncio.sleep(self.plan.pause_seconds)
 
     async def _bursting(self, lane: Lane, queue: "asyncio.Queue[_Burst]") -> None:
         while self.running:
@@ -187,12 +194,12 @@ class _Client:
         work: list[Coroutine[Any, Any, None]] = [
             self._verifying(lane) for lane in self._new_lanes(VERIFIERS_PER_NODE, every_port)
         ]
-        for lane in self._new_lanes(BURST_LANES_PER_NODE, every_port):
+        for lane in self._new_lanes(self.plan.burst_lanes_per_node, every_port):
             queue: asyncio.Queue[_Burst] = asyncio.Queue()
             self.bursts.append(queue)
             work.append(self._bursting(lane, queue))
         for place in range(self.plan.tenants):
-            work += [self.keepers.keep(place) for _ in range(KEEPERS_PER_TENANT)]
+            work += [self.keepers.keep(place) for _ in range(self.plan.keepers_per_tenant)]
         tasks = [asyncio.create_task(one) for one in work]
         watching = asyncio.create_task(self._watching())
         stopping = asyncio.create_task(stop.wait())

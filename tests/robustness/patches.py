@@ -11,7 +11,7 @@ from functools import wraps
 from typing import Any
 
 from tests import reopened
-from tests.reopened import replace_everywhere
+from tests.reopened import replace_everywhere, replace_method
 from tests.robustness.server import is_slow_spell
 
 SLOW_FILL_SECONDS_MAX = 1.0
@@ -38,10 +38,29 @@ def _slow(read: Callable[..., Any]) -> Callable[..., Any]:
     return read_slowly
 
 
+def feed_needs_no_pulse() -> None:
+    """PostgreSQL: a read of the feed counts though no standby has confirmed it (H21)."""
+    from nightlatch.store.changes import PostgresqlFeed
+    from nightlatch.store.postgresql_pool import DIALECT
+    from nightlatch.store.pulse import database_pulse
+
+    pulse = str(database_pulse().compile(dialect=DIALECT))
+    begin = PostgresqlFeed.__init__
+
+    def without_pulse(self: Any, connect: Any) -> None:
+        begin(self, connect)
+        if pulse not in self._statement.text:
+            raise RuntimeError("the feed's statement has no pulse any more: the patch would do nothing")
+        self._statement.text = self._statement.text.replace(pulse, "false")
+
+    replace_method(PostgresqlFeed, "__init__", without_pulse)
+
+
 PATCHES: dict[str, Callable[[], None]] = {
     patch.__name__: patch
     for patch in (
         slow_fill,
+        feed_needs_no_pulse,
         reopened.revoker_does_not_wait,
         reopened.lease_never_ends,
         reopened.lease_counts_from_the_answer,

@@ -7,6 +7,7 @@ outcome is known: only so can the history tell which password or role was in for
 
 import asyncio
 import base64
+import contextlib
 import json
 import os
 import random
@@ -36,7 +37,7 @@ PAUSE_SECONDS = (0.02, 0.12)
 COMMAND_EVERY_SECONDS = 6.0
 """A command is a process of its own, which costs as much as thousands of requests."""
 
-_CHOICES: dict[str, int] = {
+CHOICES: dict[str, int] = {
     "log_out": 40,
     "revoke": 22,
     "log_in": 8,  # although there is no room left, as far as is known
@@ -49,6 +50,7 @@ _CHOICES: dict[str, int] = {
     "command": 3,
     "close": 1,
 }
+"""What a keeper does, by how often."""
 
 
 @dataclass(slots=True, eq=False)
@@ -84,6 +86,7 @@ class Keepers:
         settle_seconds: float,
         made: Callable[[Token], None],
         ended: Callable[[list[Token], int, int], None],
+        choices: dict[str, int],
     ) -> None:
         self.running = True
         self.tenants: list[Tenant] = []
@@ -94,6 +97,7 @@ class Keepers:
         self._settle_seconds = settle_seconds
         self._made = made
         self._ended = ended
+        self._choices = choices
         self._roaming = User("")
         self._next_command = now()
 
@@ -110,7 +114,7 @@ class Keepers:
             if not tenant.tokens or (has_room and self._chance.random() < 0.6):
                 await self._log_in(tenant)
             else:
-                name = self._chance.choices(list(_CHOICES), list(_CHOICES.values()))[0]
+                name = self._chance.choices(list(self._choices), list(self._choices.values()))[0]
                 action: Callable[[Tenant], Awaitable[None]] = getattr(self, f"_{name}")
                 await action(tenant)
             await asyncio.sleep(self._chance.uniform(*PAUSE_SECONDS))
@@ -130,7 +134,10 @@ class Keepers:
             self._made(token)
         elif call is not None and call.status == 403 and len(tenant.tokens) < tenant.limit / 2:
             # The room is taken by tokens of logins whose answer was lost: nobody else can end them.
-            await self._set_password(tenant)
+            if "set_password" in self._choices:
+                await self._set_password(tenant)
+            else:
+                await self._revoke_unknown(tenant)
 
     def _choose(self, tenant: Tenant) -> Token:
         """An older one rather than a new one: memory everywhere shall know it."""
@@ -164,12 +171,29 @@ class Keepers:
         """By an owner's password: an owner may revoke any, and has no token at stake."""
         token = self._choose(tenant)
         owner = tenant.people[0]
-        async with owner.changing:
-            path = f"/api/auth/tokens/{token.id}/?organization_id={tenant.organization}"
-            sent = request("DELETE", path, (("Authorization", _basic(owner)),))
+        unchanged = owner.changing if "set_password" in self._choices else contextlib.nullcontext()
+        async with unchanged:
+            sent = self._revocation(tenant, token.id)
             call = await self._until_known(lambda: self._caller.end(self._lane(), Kind.REVOKE, sent, token))
         if call is not None and call.status in (204, 404):
             self._ended([token], call.process, call.end)
+
+    def _revocation(self, tenant: Tenant, token_id: str) -> bytes:
+        path = f"/api/auth/tokens/{token_id}/?organization_id={tenant.organization}"
+        return request("DELETE", path, (("Authorization", _basic(tenant.people[0])),))
+
+    async def _revoke_unknown(self, tenant: Tenant) -> None:
+        """Tokens that the server lists, and nobody has."""
+        path = f"/api/auth/tokens/?organization_id={tenant.organization}"
+        sent = request("GET", path, (("Authorization", _basic(tenant.people[0])),))
+        listed = await self._caller.exchange(self._lane(), sent)
+        if listed is None or listed.reply is None or listed.status != 200:
+            return
+        for shown in json.loads(listed.reply.body)["results"]:
+            if shown["id"] not in tenant.tokens:
+                token = Token(shown["id"], "", tenant.organization, shown["user"])
+                sent = self._revocation(tenant, token.id)
+                await self._caller.end(self._lane(), Kind.REVOKE, sent, token)
 
     async def _log_out_everywhere(self, tenant: Tenant) -> None:
         token = self._choose(tenant)

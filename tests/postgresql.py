@@ -81,6 +81,10 @@ class PostgresqlServer:
             **self._as_user,
         )
 
+    def program(self, name: str) -> Path:
+        """One of the programs that belong to it, as pg_dump."""
+        return self._installation / "bin" / name
+
     def start(self) -> None:
         """Start, and return when it accepts connections."""
         self._run("pg_ctl", "-D", str(self.data), "-w", "-l", str(self.data / "log"), "start")

@@ -85,9 +85,7 @@ class Replica(PostgresqlServer):
         for entry in self.data.iterdir():  # the folder itself is this server's, whoever runs this
             shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
         connection = f"host=127.0.0.1 port={primary.link.port} user=postgres application_name={self.name}"
-        self._run(
-            "pg_basebackup", "-D", str(self.data), "-d", connection, "--checkpoint=fast", "--no-sync"
-        )
+        self._run("pg_basebackup", "-D", str(self.data), "-d", connection, "--checkpoint=fast", "--no-sync")
         self._configure(primary_conninfo=connection)
         self._write("standby.signal", "")
         self.start()
@@ -157,7 +155,9 @@ class ReplicatedPair:
     def wait_in_sync(self) -> None:
         """Return when commits of the primary wait for the standby, and it answers. Raises TimeoutError."""
         deadline = time.monotonic() + IN_SYNC_SECONDS_MAX
-        query = "SELECT sync_state FROM pg_stat_replication WHERE application_name = $1 AND state = 'streaming'"
+        query = (
+            "SELECT sync_state FROM pg_stat_replication WHERE application_name = $1 AND state = 'streaming'"
+        )
         while [row["sync_state"] for row in self.primary.query(query, self.standby.name)] != ["sync"]:
             if time.monotonic() > deadline:
                 raise TimeoutError("the standby does not replicate")

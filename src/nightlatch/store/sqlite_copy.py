@@ -135,7 +135,7 @@ def _percent(progress: Progress) -> Callable[[int, int, int], None]:
 
 def _checked(copy: sqlite3.Connection, source: Path) -> str:
     """The schema's revision, after every page, index and constraint was looked at. Raises Refused."""
-    faults = [str(row[0]) for row in copy.execute("PRAGMA integrity_check(3)")]
+    faults = [" ".join(str(row[0]).split()) for row in copy.execute("PRAGMA integrity_check(3)")]
     if faults != ["ok"]:
         raise Refused(f"{source} is damaged: {'; '.join(faults)}. Nothing was changed.")
     try:

@@ -24,12 +24,12 @@ class Outcome:
 
 
 def start_command(
-    database_url: str, *arguments: str, folder: Path | None = None, **settings: str
+    database_url: str, *arguments: str, folder: Path | None = None, settings: dict[str, str] | None = None
 ) -> "subprocess.Popen[bytes]":
     """Start it; settings become variables."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("NIGHTLATCH_")}
-    settings = {"password_hash_memory_kib": "8", "password_hash_time_cost": "1"} | settings
-    variables = {f"NIGHTLATCH_{name.upper()}": value for name, value in settings.items()}
+    chosen = {"password_hash_memory_kib": "8", "password_hash_time_cost": "1"} | (settings or {})
+    variables = {f"NIGHTLATCH_{name.upper()}": value for name, value in chosen.items()}
     return subprocess.Popen(
         [sys.executable, "-m", "nightlatch", *arguments],
         env=kept | variables | {"NIGHTLATCH_DATABASE_URL": database_url},
@@ -40,8 +40,13 @@ def start_command(
     )
 
 
-def run_command(database_url: str, *arguments: str, folder: Path | None = None, **settings: str) -> Outcome:
+def run_command(
+    database_url: str,
+    *arguments: str,
+    folder: Path | None = None,
+    settings: dict[str, str] | None = None,
+) -> Outcome:
     """Run it to its end."""
-    process = start_command(database_url, *arguments, folder=folder, **settings)
+    process = start_command(database_url, *arguments, folder=folder, settings=settings)
     out, error = process.communicate(timeout=60)
     return Outcome(process.returncode, out.decode(), error.decode())

@@ -23,7 +23,7 @@ OF_THE_MACHINE = ("password hash", "memory of hashes", "open files", "free disk"
 
 
 def doctor(url: str, **settings: str) -> Outcome:
-    return run_command(url, "doctor", **OWASP | settings)
+    return run_command(url, "doctor", settings=OWASP | settings)
 
 
 def told(outcome: Outcome, folder: Path | None = None) -> list[str]:
@@ -192,7 +192,7 @@ def test_a_database_that_cannot_be_reached_is_told_without_its_password() -> Non
 
 
 def test_a_wrong_setting_is_a_problem_too(folder: Path) -> None:
-    outcome = run_command("sqlite:///x", "doctor", "--json", port="x", colour="red")
+    outcome = run_command("sqlite:///x", "doctor", "--json", settings={"port": "x", "colour": "red"})
     assert outcome.code == 1
     assert [check["check"] for check in outcome.document["checks"]] == ["settings", "settings"]
 

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import random
+import signal
 import sqlite3
 import subprocess
 import threading
@@ -261,9 +262,12 @@ def test_nothing_is_restored_under_a_server_that_has_answered_nothing_yet(instal
         while not server.worker_pids() or "-in-use" not in opened_by(server.worker_pids()[0]):
             time.sleep(0.02)
         assert refused_as_in_use(installation, backup)
-        os.kill(server.worker_pids()[0], 19)  # stopped it is in use as well
-        assert refused_as_in_use(installation, backup)
-        os.kill(server.worker_pids()[0], 18)
+        worker = server.worker_pids()[0]
+        os.kill(worker, signal.SIGSTOP)  # stopped it is in use as well
+        try:
+            assert refused_as_in_use(installation, backup)
+        finally:
+            os.kill(worker, signal.SIGCONT)
     finally:
         server.stop()
     assert installation.run("restore", str(backup), "--yes").code == 0

@@ -81,6 +81,16 @@ class PostgresqlServer:
             **self._as_user,
         )
 
+    def program(self, name: str) -> Path:
+        """One of the programs that belong to it, as pg_dump."""
+        return self._installation / "bin" / name
+
+    def configure(self, **settings: str) -> None:
+        """Change what a running server can change; what was changed before goes back to what it was."""
+        lines = [f"{name} = '{value}'\n" for name, value in settings.items()]
+        (self.data / "postgresql.auto.conf").write_text("".join(lines))
+        self._run("pg_ctl", "-D", str(self.data), "reload")
+
     def start(self) -> None:
         """Start, and return when it accepts connections."""
         self._run("pg_ctl", "-D", str(self.data), "-w", "-l", str(self.data / "log"), "start")

@@ -297,6 +297,12 @@ def test_every_command_answers_with_the_documented_keys(
         assert closed["ended_tokens"] == [token[4:16]]
     finally:
         accounts.close()
+    # Hashes are too cheap here, which is a problem: the exit code is 1.
+    seen["doctor"] = cli.run("doctor", "--json").document
+    if kind == "sqlite":
+        do("backup", str(tmp_path / "backup.db"))
+        do("restore", str(tmp_path / "backup.db"), "--yes")
+    assert do("restored", "--yes")["review"][-1]["what"] == "organization closed"
     assert cli.json("organization", "list") == []
     assert [found["closed"] for found in cli.json("organization", "list", "--closed")] == [closed["closed"]]
     seen["error"] = cli.run("organization", "close", "acme", "--yes", "--json").document
@@ -304,7 +310,7 @@ def test_every_command_answers_with_the_documented_keys(
     assert {name: keys(document) for name, document in seen.items()} == {
         name: keys(document)
         for name, document in documented().items()
-        if not (kind == "sqlite" and name.startswith("lease"))
+        if name not in (("lease show", "lease set") if kind == "sqlite" else ("backup", "restore"))
     }
     for name, document in seen.items():
         for item in document if isinstance(document, list) else [document]:

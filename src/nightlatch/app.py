@@ -52,13 +52,7 @@ def built_memory(settings: Settings, engines: Engines) -> Iterator[Memory]:
 @asynccontextmanager
 async def built_services(settings: Settings, engines: Engines) -> AsyncIterator[Services]:
     """What use cases work with, on those engines; threads end when the block ends."""
-    passwords = Passwords(
-        memory_kib=settings.password_hash_memory_kib,
-        time_cost=settings.password_hash_time_cost,
-        parallelism=settings.password_hash_parallelism,
-        threads=settings.password_hash_threads or max(1, len(os.sched_getaffinity(0)) // settings.workers),
-        wait_seconds=settings.password_hash_wait_seconds,
-    )
+    passwords = built_passwords(settings)
     try:
         with built_memory(settings, engines) as memory:
             yield Services(
@@ -71,6 +65,22 @@ async def built_services(settings: Settings, engines: Engines) -> AsyncIterator[
             )
     finally:
         passwords.close()
+
+
+def built_passwords(settings: Settings) -> Passwords:
+    """Hashing as the settings have it; whoever asked for it closes it."""
+    return Passwords(
+        memory_kib=settings.password_hash_memory_kib,
+        time_cost=settings.password_hash_time_cost,
+        parallelism=settings.password_hash_parallelism,
+        threads=hash_threads(settings),
+        wait_seconds=settings.password_hash_wait_seconds,
+    )
+
+
+def hash_threads(settings: Settings) -> int:
+    """How many hashes one process computes at once."""
+    return settings.password_hash_threads or max(1, len(os.sched_getaffinity(0)) // settings.workers)
 
 
 def _currency(engines: Engines, store: Store, table: Table, clock: Clock) -> Currency:

@@ -1,6 +1,7 @@
 """What a process does beside answering: keeping memory current, flushing uses; a server also prunes."""
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
@@ -20,6 +21,7 @@ PRUNE_SECONDS = 3600.0
 RESTART_SECONDS = 0.5
 
 _log = structlog.get_logger("nightlatch")
+_random = secrets.SystemRandom()
 
 
 @asynccontextmanager
@@ -73,7 +75,8 @@ async def _keep(currency: Currency) -> None:
 
 async def _repeat(seconds: float, work: Callable[[], Awaitable[object]]) -> None:
     while True:
-        await asyncio.sleep(seconds)
+        # Processes that were started together do not all do it at the same moment.
+        await asyncio.sleep(seconds * _random.uniform(0.9, 1))
         await _attempt(work)
 
 

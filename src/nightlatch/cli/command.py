@@ -86,6 +86,8 @@ def command(
             raise typer.Exit(1) from None
         if answer is not None:
             print_answer(answer, json)
+            if answer.exit_code:
+                raise typer.Exit(answer.exit_code)
 
     own = list(inspect.signature(function).parameters.values())[1:]
     shared = {

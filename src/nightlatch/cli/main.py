@@ -6,7 +6,9 @@ from typing import Annotated
 
 import typer
 
+from nightlatch.cli.backup import backup, restore, restored
 from nightlatch.cli.command import Call, ConfigOption, DatabaseUrlOption
+from nightlatch.cli.doctor import doctor
 from nightlatch.cli.failure import report_bug, report_usage
 from nightlatch.cli.lease import lease
 from nightlatch.cli.member import members
@@ -43,6 +45,10 @@ application.add_typer(users, name="user")
 application.add_typer(members, name="member")
 application.add_typer(tokens, name="token")
 application.add_typer(lease, name="lease")
+application.command("doctor")(doctor)
+application.command("backup", epilog="Example: nightlatch backup /var/backups/nightlatch-monday.db")(backup)
+application.command("restore")(restore)
+application.command("restored")(restored)
 application.command("version")(version)
 
 

@@ -32,6 +32,7 @@ class Answer:
 
     document: Any
     text: tuple[str, ...] | Table
+    exit_code: int = 0
 
 
 def printable(text: str) -> str:

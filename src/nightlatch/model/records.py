@@ -106,3 +106,30 @@ class Page(Generic[Item]):
 
     items: tuple[Item, ...]
     count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How many tokens, and links to set a password, were ended at once."""
+
+    tokens: int
+    links: int
+
+
+@dataclass(frozen=True, slots=True)
+class RecentChange:
+    """Something that was done to a user, a membership or an organization."""
+
+    at: datetime
+    what: str
+    email: Email | None
+    organization_id: OrganizationId | None
+
+
+@dataclass(frozen=True, slots=True)
+class StartedOver:
+    """After a restore: what was ended, and what to look through, from `since` on."""
+
+    ended: Ended
+    since: datetime
+    changes: tuple[RecentChange, ...]

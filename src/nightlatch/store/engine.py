@@ -3,12 +3,14 @@
 import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from nightlatch.model.errors import CannotStart
 from nightlatch.store.connection import Engine
 from nightlatch.store.file_system import check_local
+from nightlatch.store.in_use import hold_shared
 from nightlatch.store.postgresql_pool import BUSY_SECONDS, PostgresqlPool
 from nightlatch.store.primary import connect_to_primary, split_hosts
 from nightlatch.store.pulse import WatchedConnection
@@ -37,7 +39,7 @@ class Engines:
     """One engine for statements on their own, one for transactions that write.
 
     `sqlite_file` is None for PostgreSQL; there `connect` makes a connection beside the engines', and
-    `renew` cuts theirs.
+    `renew` cuts theirs. `release` lets go of an SQLite file (store/in_use.py).
     """
 
     reading: Engine
@@ -45,11 +47,15 @@ class Engines:
     sqlite_file: Path | None
     connect: Callable[[], Awaitable[WatchedConnection]]
     renew: Callable[[], None]
+    release: Callable[[], None]
 
     async def close(self) -> None:
-        """Close every connection."""
-        await self.writing.dispose()
-        await self.reading.dispose()
+        """Close every connection, and let others replace the file."""
+        try:
+            await self.writing.dispose()
+            await self.reading.dispose()
+        finally:
+            self.release()
 
 
 def open_engines(database_url: str) -> Engines:
@@ -67,6 +73,11 @@ def sqlite_path(database_url: str) -> Path:
     return Path(unquote(urlsplit(database_url).path[1:])).resolve()
 
 
+def sqlite_url(path: Path) -> str:
+    """The URL that names this file; the path is absolute."""
+    return f"sqlite:///{quote(str(path))}"
+
+
 def _open_postgresql(database_url: str) -> Engines:
     urls = split_hosts(database_url)
 
@@ -74,21 +85,24 @@ def _open_postgresql(database_url: str) -> Engines:
         return await connect_to_primary(urls, _POSTGRESQL_SESSION, BUSY_SECONDS)
 
     pool = PostgresqlPool(connect)
-    return Engines(pool, pool, None, connect, pool.renew)
+    return Engines(pool, pool, None, connect, pool.renew, _nothing)
 
 
 def _open_sqlite(path: Path) -> Engines:
     check_local(path)
     _create_private(path)
-    return Engines(SqliteReader(path), SqliteWriter(path), path, _no_server, _no_connections)
+    in_use = hold_shared(path)
+    return Engines(
+        SqliteReader(path), SqliteWriter(path), path, _no_server, _nothing, partial(os.close, in_use)
+    )
 
 
 async def _no_server() -> WatchedConnection:
     raise RuntimeError("a file is not connected to")
 
 
-def _no_connections() -> None:
-    """A file is the same for every connection."""
+def _nothing() -> None:
+    """A file is the same for every connection, and a server is let go of by closing them."""
 
 
 def _create_private(path: Path) -> None:

@@ -1,8 +1,8 @@
-"""Removal of rows that nobody needs any more."""
+"""Removal of rows that nobody needs any more, in batches."""
 
 from datetime import timedelta
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select
 
 from nightlatch.store.columns import database_now
 from nightlatch.store.connection import Connection
@@ -11,12 +11,32 @@ from nightlatch.store.tables import change, token
 EXPIRED_TOKENS_KEPT = timedelta(days=7)
 CHANGES_KEPT = timedelta(hours=1)
 BATCH_ROWS = 1000
+_ADVISORY_LOCK = 0x6E6C7072
+"""Held to the end of a transaction that prunes: on PostgreSQL one process does it at a time."""
 
 
-async def prune(connection: Connection) -> int:
-    """Delete a batch of long expired tokens and old change rows; the number of tokens deleted."""
+async def may_prune(connection: Connection) -> bool:
+    """Whether no other transaction is pruning; then none does before this one ends."""
+    if connection.dialect.name == "sqlite":
+        return True  # it has one writer at a time anyway
+    query = select(func.pg_try_advisory_xact_lock(_ADVISORY_LOCK))
+    free: bool = (await connection.execute(query)).scalar_one()
+    return free
+
+
+async def prune_changes(connection: Connection) -> int:
+    """Delete a batch of old rows of the change feed, the oldest first; how many."""
     now = (await connection.execute(select(database_now()))).scalar_one()
-    await connection.execute(delete(change).where(change.c.at < now - CHANGES_KEPT))
+    # The first are deleted up to a number: what stays has no gap.
+    old = select(change.c.number, change.c.at).order_by(change.c.number).limit(BATCH_ROWS).subquery()
+    last = select(func.max(old.c.number)).where(old.c.at < now - CHANGES_KEPT).scalar_subquery()
+    rows = await connection.execute(delete(change).where(change.c.number <= last).returning(change.c.number))
+    return len(rows.all())
+
+
+async def prune_tokens(connection: Connection) -> int:
+    """Delete a batch of tokens that expired long ago; how many."""
+    now = (await connection.execute(select(database_now()))).scalar_one()
     expired = (
         select(token.c.id)
         .where(token.c.expiry < now - EXPIRED_TOKENS_KEPT)

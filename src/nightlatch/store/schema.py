@@ -43,10 +43,10 @@ async def migrate(engines: Engines) -> tuple[str | None, str]:
         return await engines.writing.run_sync(run)
 
 
-async def check_schema(engines: Engines) -> None:
-    """Raise CannotStart, with the command that helps, unless this server may use the schema."""
+async def check_schema(engines: Engines) -> str:
+    """The schema's revision. Raises CannotStart, with what helps, unless this server may use it."""
 
-    def run(connection: Connection) -> None:
+    def run(connection: Connection) -> str:
         found = _revision(connection)
         if found is None:
             raise CannotStart("The database is empty. Run: nightlatch migrate")
@@ -55,9 +55,10 @@ async def check_schema(engines: Engines) -> None:
             raise CannotStart(
                 f"The schema is at revision {found}, this server needs {_head()}. Run: nightlatch migrate"
             )
+        return found
 
     with translated():
-        await engines.reading.run_sync(run)
+        return await engines.reading.run_sync(run)
 
 
 async def is_empty(engines: Engines) -> bool:

@@ -1,15 +1,25 @@
 """Prune: remove tokens that expired long ago, and old rows of the change feed."""
 
-from nightlatch.store.pruning import BATCH_ROWS, prune
+from typing import Final
+
+from nightlatch.store.pruning import BATCH_ROWS, may_prune, prune_changes, prune_tokens
 from nightlatch.usecases.services import Services
+
+_BATCHES: Final = (prune_tokens, prune_changes)
 
 
 async def prune_expired(services: Services) -> int:
-    """Delete them in batches; the number of tokens deleted. Raises StoreUnavailable."""
+    """Delete them in batches, each a transaction of its own; the number of rows deleted.
+
+    Stops at once where another process is pruning. Raises StoreUnavailable.
+    """
     total = 0
-    while True:
-        async with services.store.write() as connection:
-            deleted = await prune(connection)
-        total += deleted
-        if deleted < BATCH_ROWS:
-            return total
+    for batch in _BATCHES:
+        deleted = BATCH_ROWS
+        while deleted >= BATCH_ROWS:
+            async with services.store.write() as connection:
+                if not await may_prune(connection):
+                    return total
+                deleted = await batch(connection)
+            total += deleted
+    return total

@@ -1,0 +1,110 @@
+"""Queries after a restore: what a backup cannot vouch for is ended, what may have been lost is listed."""
+
+import secrets
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from sqlalchemy import Select, delete, func, literal, null, or_, select, text, union_all, update
+
+from nightlatch.model.names import Email, OrganizationId
+from nightlatch.model.records import Ended, RecentChange
+from nightlatch.store.columns import database_now
+from nightlatch.store.connection import Connection
+from nightlatch.store.tables import (
+    change,
+    change_counter,
+    event,
+    membership,
+    organization,
+    password_link,
+    token,
+    token_use,
+    user,
+)
+
+REVIEWED: Final = timedelta(days=30)
+_REVIEWED_EVENTS: Final = ("user", "member", "password", "organization")
+"""How the kinds of events begin that tell of people and what they may do, not of tokens."""
+
+_MOMENTS: Final = (
+    organization.c.created,
+    organization.c.closed,
+    user.c.created,
+    user.c.disabled,
+    membership.c.created,
+    token.c.created,
+    token_use.c.used,
+    change.c.at,
+    event.c.at,
+)
+
+
+async def renew_epoch(connection: Connection) -> None:
+    """Begin another history: whoever remembers anything of this database forgets it."""
+    await connection.execute(update(change_counter).values(epoch=secrets.token_hex(16)))
+
+
+async def end_everything(connection: Connection) -> Ended:
+    """Delete every token and every link to set a password, whatever their number."""
+    tokens: int = (await connection.execute(select(func.count()).select_from(token))).scalar_one()
+    links: int = (await connection.execute(select(func.count()).select_from(password_link))).scalar_one()
+    if connection.dialect.name == "postgresql":
+        # Row by row, a hundred thousand take minutes: each writes its change within COMMIT.
+        await connection.execute(text("TRUNCATE token, token_use, password_link"))
+    else:
+        await connection.execute(delete(token))
+        await connection.execute(delete(password_link))
+    return Ended(tokens, links)
+
+
+async def last_moment(connection: Connection) -> datetime:
+    """When the database was last written to, as far as its rows tell; now, if they tell nothing."""
+    found = [(await connection.execute(select(func.max(column)))).scalar_one() for column in _MOMENTS]
+    last: datetime | None = max((moment for moment in found if moment is not None), default=None)
+    return last or (await connection.execute(select(database_now()))).scalar_one()
+
+
+async def list_recent_changes(connection: Connection, since: datetime) -> tuple[RecentChange, ...]:
+    """Users, memberships and organizations made or changed since then, in the order of time."""
+    rows = await connection.execute(union_all(*_recent(since)).order_by("at", "what", "email"))
+    return tuple(
+        RecentChange(
+            row.at,
+            row.what,
+            None if row.email is None else Email(row.email),
+            None if row.organization_id is None else OrganizationId(row.organization_id),
+        )
+        for row in rows
+    )
+
+
+def _recent(since: datetime) -> list[Select[Any]]:
+    columns = {
+        "user added": (user.c.created, user.c.email, None, user),
+        "user disabled": (user.c.disabled, user.c.email, None, user),
+        "member added": (
+            membership.c.created,
+            user.c.email,
+            membership.c.organization_id,
+            membership.join(user, user.c.id == membership.c.user_id),
+        ),
+        "organization added": (organization.c.created, None, organization.c.id, organization),
+        "organization closed": (organization.c.closed, None, organization.c.id, organization),
+    }
+    rows: list[Select[Any]] = [
+        select(
+            moment.label("at"),
+            literal(what).label("what"),
+            (null() if email is None else email).label("email"),
+            (null() if organization_id is None else organization_id).label("organization_id"),
+        )
+        .select_from(source)
+        .where(moment >= since)
+        for what, (moment, email, organization_id, source) in columns.items()
+    ]
+    recorded = (
+        select(event.c.at, event.c.kind.label("what"), event.c.email, event.c.organization_id)
+        .where(event.c.at >= since)
+        .where(or_(*(event.c.kind.like(f"{kind}%") for kind in _REVIEWED_EVENTS)))
+    )
+    return [*rows, recorded]

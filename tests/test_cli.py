@@ -23,7 +23,9 @@ import pytest
 import typer
 
 from nightlatch.cli.main import application
+from nightlatch.model.errors import CredentialsRejected, InvalidValue
 from nightlatch.model.names import Role
+from nightlatch.usecases.use_password_link import use_password_link
 from tests.accounts import Accounts, Person
 from tests.conftest import DATABASES, new_database
 
@@ -32,7 +34,7 @@ pytestmark = pytest.mark.slow
 DOCUMENT = Path(__file__).parent.parent / "docs" / "command-line.md"
 PASSWORD = "pässword with  spaces "
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
-MOMENTS = ("created", "closed", "disabled", "expiry", "last_used")
+MOMENTS = ("created", "closed", "disabled", "expiry", "last_used", "link_expiry")
 CHEAP_HASH = {"NIGHTLATCH_PASSWORD_HASH_MEMORY_KIB": "8", "NIGHTLATCH_PASSWORD_HASH_TIME_COST": "1"}
 
 
@@ -267,6 +269,7 @@ def test_every_command_answers_with_the_documented_keys(
     alone = cli.json("user", "add", "Bob@Example.com", "--generate-password")
     assert (alone["email"], alone["organization_id"], alone["role"]) == (bob, None, None)
     assert len(alone["password"]) >= 20
+    assert (alone["link"], alone["link_expiry"]) == (None, None)
     assert do("member add", bob, *here)["role"] == "member"
     assert do("member update", bob, *here, "--role", "owner")["role"] == "owner"
     assert [member["email"] for member in do("member list", *here)] == [ann, bob]
@@ -285,6 +288,7 @@ def test_every_command_answers_with_the_documented_keys(
         assert [token["id"] for token in listed] == ids
         assert do("token revoke", ids[0], *here) == {"ended_tokens": [ids[0]]}
         assert do("token revoke-all", *here, "--user", ann, "--yes") == {"ended_tokens": [ids[1]]}
+        assert do("user reset-password", bob)["email"] == bob
         ended = do("user set-password", bob, "--password-stdin", stdin=line)
         assert ended == {"email": bob, "password": None, "ended_tokens": [ids[2]]}
         token = accounts.log_in(Person("acme", bob, PASSWORD))
@@ -368,6 +372,16 @@ def test_every_command_is_documented_with_every_option_of_its_own() -> None:
         (["user", "add", "nobody", "--generate-password"], 2, "invalid_value", "is not an e-mail address"),
         (["user", "add", "ann@example.com", "--generate-password"], 1, "already_exists", "member add"),
         (["user", "add", "b@example.com", "--role", "owner"], 2, "usage", "--organization"),
+        (["user", "add", "b@example.com", "--valid-for", "soon"], 2, "invalid_value", "24h, 90m, 3d"),
+        (["user", "add", "b@example.com", "--valid-for", "never"], 2, "invalid_value", "24h, 90m, 3d"),
+        (["user", "add", "b@example.com", "--valid-for", "31d"], 2, "invalid_value", "30 days"),
+        (
+            ["user", "add", "b@example.com", "--valid-for", "1h", "--generate-password"],
+            2,
+            "usage",
+            "--valid-for",
+        ),
+        (["user", "reset-password", "eve@example.com"], 1, "not_found", "There is no user 'eve@example.com'"),
         (["user", "disable", "eve@example.com"], 1, "not_found", "There is no user 'eve@example.com'"),
         (
             ["member", "add", "eve@example.com", "--organization", "acme"],
@@ -536,7 +550,7 @@ def test_only_migrate_creates_a_missing_database_file(preloaded: socket.socket, 
     assert "nightlatch serve" in outcome.error
     assert list(tmp_path.iterdir()) == []
     # Nobody is asked for a password that could not be used.
-    assert "other.db" in cli.run("user", "add", "ann@example.com").error
+    assert "other.db" in cli.run("user", "set-password", "ann@example.com").error
     cli.json("migrate")
     assert (tmp_path / "other.db").exists()
     assert cli.started("user", "list", "--json").out == "[]\n"
@@ -638,11 +652,10 @@ def test_serve_names_a_port_that_is_in_use(cli: Cli) -> None:
 
 
 def test_without_a_terminal_the_two_password_flags_are_named(cli: Cli) -> None:
-    for command in (["user", "add", "bob@example.com"], ["user", "set-password", "ann@example.com"]):
-        outcome = cli.run(*command)
-        assert outcome.code == 2
-        assert "--password-stdin" in outcome.error
-        assert "--generate-password" in outcome.error
+    outcome = cli.run("user", "set-password", "ann@example.com")
+    assert outcome.code == 2
+    assert "--password-stdin" in outcome.error
+    assert "--generate-password" in outcome.error
 
 
 @pytest.mark.parametrize(
@@ -654,10 +667,14 @@ def test_without_a_terminal_the_two_password_flags_are_named(cli: Cli) -> None:
         (b"windows\r\n", "control character"),
         (b"\xff\n", "not in UTF-8"),
         (b"x" * 1025, "1024 bytes"),
+        (b"fourteen chars", "14 of at least 15 characters"),
+        (b"correcthorsebatterystaple", "guessed first"),
+        (b"bob.of.the.whole.company@example.com", "e-mail address"),
     ],
 )
 def test_standard_input_that_is_no_password_is_refused(cli: Cli, stdin: bytes, sentence: str) -> None:
-    outcome = cli.run("user", "add", "bob@example.com", "--password-stdin", "--json", stdin=stdin)
+    email = "bob.of.the.whole.company@example.com"
+    outcome = cli.run("user", "add", email, "--password-stdin", "--json", stdin=stdin)
     assert (outcome.code, outcome.document["error"]) == (2, "invalid_value")
     assert sentence in outcome.document["message"]
 
@@ -696,14 +713,63 @@ def test_a_terminal_is_asked_twice_and_never_shows_the_password(cli: Cli, accoun
     assert accounts.log_in(Person("acme", "ann@example.com", PASSWORD))
 
 
-def test_an_interrupted_or_ended_prompt_changes_nothing(cli: Cli) -> None:
-    command = ("user", "add", "dave@example.com")
+def test_an_interrupted_or_ended_prompt_changes_nothing(cli: Cli, accounts: Accounts) -> None:
+    command = ("user", "set-password", "ann@example.com")
+    before = accounts.sql('SELECT password_hash FROM "user" ORDER BY id')
     # Prompts take lines; Ctrl-C and Ctrl-D act before the newline that follows them.
     interrupted = cli.on_terminal(*command, typed=[(b"New password: ", b"\x03")])
     assert (interrupted.code, interrupted.out) == (130, "")
     ended = cli.on_terminal(*command, "--json", typed=[(b"New password: ", b"\x04")])
     assert (ended.code, ended.document["error"]) == (1, "refused")
-    assert "dave@example.com" not in [user["email"] for user in cli.json("user", "list")]
+    assert accounts.sql('SELECT password_hash FROM "user" ORDER BY id') == before
+
+
+# Links to set a password
+
+
+def test_a_link_is_printed_for_people_and_in_json_and_works(cli: Cli, accounts: Accounts) -> None:
+    added = cli.run("user", "add", "erin@example.com", "--organization", "acme")
+    assert added.code == 0
+    first, sentence, url = added.out.splitlines()
+    assert first == "Added user 'erin@example.com' as member of 'acme'."
+    assert "erin@example.com" in sentence
+    assert re.fullmatch(r"http://127\.0\.0\.1:8000/set-password/\?link=nlp_[0-9A-Za-z]{49}", url)
+    assert "public_url (NIGHTLATCH_PUBLIC_URL)" in added.error
+    person = Person("acme", "erin@example.com", PASSWORD)
+    with pytest.raises(CredentialsRejected):
+        accounts.log_in(person)
+
+    renewed = cli.run("user", "reset-password", "Erin@Example.com", "--valid-for", "2h", "--json")
+    assert renewed.document["email"] == "erin@example.com"
+    with pytest.raises(InvalidValue, match="newer one"):
+        accounts.do(use_password_link, url.partition("=")[2], PASSWORD)
+    accounts.do(use_password_link, renewed.document["link"].partition("=")[2], PASSWORD)
+    assert accounts.log_in(person)
+
+
+@pytest.mark.parametrize(
+    ("variables", "beginning"),
+    [
+        ({"PUBLIC_URL": "https://auth.example.com"}, "https://auth.example.com/set-password/"),
+        ({"PUBLIC_URL": "https://example.com:444/auth/"}, "https://example.com:444/auth/set-password/"),
+        ({"HOST": "::1", "PORT": "81"}, "http://[::1]:81/set-password/"),
+        ({"TLS_KEY": "k", "TLS_CERTIFICATE": "c"}, "https://127.0.0.1:8000/set-password/"),
+    ],
+    ids=str,
+)
+def test_a_link_begins_with_the_public_url_or_says_that_it_does_not(
+    cli: Cli, variables: dict[str, str], beginning: str
+) -> None:
+    named = {f"NIGHTLATCH_{name}": value for name, value in variables.items()}
+    elsewhere = Cli(cli.folder, cli.url, cli.preloaded, named)
+    outcome = elsewhere.run("user", "reset-password", "ann@example.com", "--json")
+    assert outcome.document["link"].startswith(f"{beginning}?link=nlp_")
+    assert ("public_url" in outcome.error) == ("PUBLIC_URL" not in variables)
+
+
+def test_a_generated_password_is_as_long_as_it_must_be(cli: Cli) -> None:
+    strict = Cli(cli.folder, cli.url, cli.preloaded, {"NIGHTLATCH_PASSWORD_LENGTH_MIN": "64"})
+    assert len(strict.json("user", "add", "frank@example.com", "--generate-password")["password"]) >= 64
 
 
 # Confirmation

@@ -11,8 +11,10 @@ import pytest
 from nightlatch.model.names import OrganizationId, Role
 from nightlatch.usecases.close_organization import close_organization
 from nightlatch.usecases.disable_user import disable_user
+from nightlatch.usecases.issue_password_link import issue_password_link
 from nightlatch.usecases.remove_member import remove_member
 from nightlatch.usecases.set_password import set_password
+from nightlatch.usecases.use_password_link import use_password_link
 from tests.accounts import Accounts, Person
 from tests.conftest import Database
 from tests.crowd import login_request
@@ -23,12 +25,19 @@ pytestmark = pytest.mark.slow
 
 LOGINS = 40
 
+
+def _set_by_link(accounts: Accounts, person: Person) -> None:
+    link = accounts.do(issue_password_link, person.username, 60)
+    accounts.do(use_password_link, link.secret.reveal(), "another password")
+
+
 CHANGES: dict[str, Callable[[Accounts, Person], Any]] = {
     "disable": lambda accounts, person: accounts.do(disable_user, person.username),
     "remove": lambda accounts, person: accounts.do(
         remove_member, OrganizationId(person.organization_id), person.username
     ),
     "password": lambda accounts, person: accounts.do(set_password, person.username, "another password"),
+    "link": _set_by_link,
     "close": lambda accounts, person: accounts.do(close_organization, OrganizationId(person.organization_id)),
 }
 

@@ -93,6 +93,7 @@ def test_every_route_is_in_the_document(document: Any) -> None:
         "/api/auth/login/": ["post"],
         "/api/auth/logout/": ["post"],
         "/api/auth/logoutall/": ["post"],
+        "/api/auth/password/": ["post"],
         "/api/auth/revoke/": ["post"],
         "/api/auth/tokens/": ["get"],
         "/api/auth/tokens/{token_id}/": ["delete"],

@@ -30,6 +30,13 @@ def test_flag_wins_over_variable_wins_over_file_wins_over_default(tmp_path: Path
         ("NIGHTLATCH_DATABASE_URL", "sqlite://", "sqlite:///FILE or postgresql://"),
         ("NIGHTLATCH_DATABASE_URL", "sqlite:///a.db?mode=ro", "takes no parameters"),
         ("NIGHTLATCH_PASSWORD_HASH_WAIT_SECONDS", "0", "greater than 0"),
+        ("NIGHTLATCH_PASSWORD_LENGTH_MIN", "7", "greater than or equal to 8"),
+        ("NIGHTLATCH_PASSWORD_LENGTH_MIN", "65", "less than or equal to 64"),
+        ("NIGHTLATCH_PUBLIC_URL", "auth.example.com", "https://HOST"),
+        ("NIGHTLATCH_PUBLIC_URL", "https://auth.example.com/?a=secret", "https://HOST"),
+        ("NIGHTLATCH_PUBLIC_URL", "https://ann:secret@auth.example.com", "https://HOST"),
+        ("NIGHTLATCH_PUBLIC_URL", "https://auth.example.com:port", "https://HOST"),
+        ("NIGHTLATCH_PUBLIC_URL", "javascript:alert(1)", "https://HOST"),
         ("NIGHTLATCH_TLS_KEY", "key.pem", "tls_certificate and tls_key belong together"),
     ],
 )

@@ -8,6 +8,7 @@ from nightlatch.clock import Clock, SystemClock
 from nightlatch.fresh.fills import Fills
 from nightlatch.fresh.lease import Lease
 from nightlatch.fresh.shared_file import SharedFile
+from nightlatch.guard.password_rules import PasswordRules
 from nightlatch.guard.passwords import Passwords
 from nightlatch.hot.currency import Currency
 from nightlatch.hot.lookup import Lookup
@@ -58,6 +59,7 @@ async def built_services(settings: Settings, engines: Engines) -> AsyncIterator[
             yield Services(
                 store=memory.store,
                 passwords=passwords,
+                password_rules=PasswordRules(settings.password_length_min),
                 lookup=memory.lookup,
                 currency=memory.currency,
                 fills=memory.fills,

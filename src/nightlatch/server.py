@@ -167,6 +167,7 @@ async def _built(settings: Settings) -> AsyncIterator[Any]:
             settings.cors_origins,
             settings.body_seconds_max,
             settings.token_header,
+            settings.public_url,
         )
         trusted = settings.trusted_proxies
         yield ForwardedFor(application, trusted) if trusted else application

@@ -60,6 +60,11 @@ class Settings(BaseModel):
     host: str = Field("127.0.0.1", min_length=1, description="Address to listen on.")
     port: int = Field(8000, ge=1, le=65535, description="Port to listen on.")
     workers: int = Field(1, ge=1, le=256, description="Number of server processes.")
+    public_url: str | None = Field(
+        None,
+        description="Where people reach Nightlatch, such as `https://auth.example.com`: links to set a "
+        "password begin with it. Without it they begin with `host` and `port`.",
+    )
     tls_certificate: Path | None = Field(
         None, description="PEM file with the certificate chain; needs `tls_key`. TLS 1.2 at least."
     )
@@ -68,6 +73,13 @@ class Settings(BaseModel):
         ("*",),
         description="Origins whose pages may call the API, comma-separated; `*` for any (a token is not a "
         "cookie: no page gets one that its user did not give it). Empty: none.",
+    )
+    password_length_min: int = Field(
+        15,
+        ge=8,
+        le=64,
+        description="How many characters a new password has at least; fewer than 15 only where a second "
+        "factor is asked for elsewhere (NIST SP 800-63B-4). Passwords that exist are not asked.",
     )
     password_hash_memory_kib: int = Field(
         19456, ge=8, le=4194304, description="Argon2id: memory of one hash, in KiB."
@@ -140,6 +152,21 @@ class Settings(BaseModel):
             "expected sqlite:///FILE or postgresql://USER:PASSWORD@HOST/DATABASE, "
             "with characters such as / and @ in the password percent-encoded"
         )
+
+    @field_validator("public_url")
+    @classmethod
+    def _plain_url(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        try:
+            parts = urlsplit(value)
+            _ = parts.port
+        except ValueError:
+            parts = urlsplit("")
+        plain = value.isascii() and value.isprintable() and not set(value) & set(" ?#@")
+        if parts.scheme not in ("http", "https") or not parts.hostname or not plain:
+            raise ValueError("expected https://HOST, or with a port and a path: https://HOST:PORT/PATH")
+        return value.rstrip("/")
 
     @model_validator(mode="after")
     def _tls_pair(self) -> Self:

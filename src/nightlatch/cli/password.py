@@ -16,7 +16,7 @@ from nightlatch.cli.failure import WrongUse
 from nightlatch.model.errors import InvalidValue, Refused
 
 _GENERATED_BYTES: Final = 18
-"""144 random bits: 24 characters."""
+"""144 random bits: 24 characters; more where passwords must be longer."""
 
 _INPUT_BYTES_MAX: Final = 64 * 1024
 """Far more than a password may have; so much is read before it is refused."""
@@ -42,15 +42,19 @@ class NewPassword:
         return self.text if self.generated else None
 
 
-def new_password(from_stdin: bool, generate: bool) -> NewPassword:
+def new_password(from_stdin: bool, generate: bool, length_min: int) -> NewPassword:
     """The password from where the flags say, else asked for twice on the terminal.
+
+    A generated one has at least `length_min` characters.
 
     Raises WrongUse, InvalidValue, or Refused at the end of a terminal's input.
     """
     if from_stdin and generate:
         raise WrongUse("--password-stdin and --generate-password exclude each other.")
     if generate:
-        return NewPassword(secrets.token_urlsafe(_GENERATED_BYTES), generated=True)
+        # Four characters are made of three bytes.
+        count = max(_GENERATED_BYTES, length_min * 3 // 4 + 1)
+        return NewPassword(secrets.token_urlsafe(count), generated=True)
     try:
         return NewPassword(_from_stdin() if from_stdin else _from_terminal(), generated=False)
     except UnicodeDecodeError:

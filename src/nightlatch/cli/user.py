@@ -1,4 +1,4 @@
-"""Users: add, list, disable and enable them, and set their passwords."""
+"""Users: add, list, disable and enable them; links to set passwords, and passwords."""
 
 from typing import Annotated
 
@@ -15,7 +15,14 @@ from nightlatch.cli.password import (
     PasswordStdinOption,
     new_password,
 )
-from nightlatch.model.names import OrganizationId, Role, normalize_email, parse_email
+from nightlatch.cli.password_link import (
+    ValidForOption,
+    link_document,
+    link_lines,
+    link_url,
+    read_valid_for,
+)
+from nightlatch.model.names import OrganizationId, Role, normalize_email
 
 users = typer.Typer(
     help="Users: people who log in, to each organization that they are a member of.", no_args_is_help=True
@@ -24,8 +31,8 @@ users = typer.Typer(
 
 @users.command(
     "add",
-    epilog="Without --password-stdin and --generate-password, the password is asked for on the terminal.\n\n"
-    "Example: nightlatch user add ann@example.com --organization acme --role owner --generate-password",
+    epilog="Prints a link with which they set a password, unless one is given or generated.\n\n"
+    "Example: nightlatch user add ann@example.com --organization acme --role owner",
 )
 @command
 def add(
@@ -40,25 +47,39 @@ def add(
             show_default="member",
         ),
     ] = None,
+    valid_for: ValidForOption = None,
     password_stdin: PasswordStdinOption = False,
     generate_password: GeneratePasswordOption = False,
 ) -> Answer:
     """Add a user, as a member of an organization or of none yet."""
-    from nightlatch.usecases.add_user import add_user
+    from nightlatch.usecases.add_user import add_user, add_user_with_link
 
     if role is not None and organization is None:
         raise WrongUse("--role is a role in an organization: give --organization too.")
     organization_id = None if organization is None else OrganizationId(organization)
     role = None if organization is None else role or Role.MEMBER
+    given = password_stdin or generate_password
+    if given and valid_for is not None:
+        raise WrongUse("--valid-for is about a link; with a password there is none.")
     session = call.session()
-    parse_email(email)  # before anybody types a password in vain
-    password = new_password(password_stdin, generate_password)
-    added = session.run(add_user, email, password.text, organization_id, role or Role.MEMBER)
+    if given:
+        password = new_password(password_stdin, generate_password, session.settings.password_length_min)
+        added = session.run(add_user, email, password.text, organization_id, role or Role.MEMBER)
+        to_print, lines = password.to_print, _password_line(password)
+        link_keys = link_document(None, None)
+    else:
+        added, link = session.run(
+            add_user_with_link, email, organization_id, role or Role.MEMBER, read_valid_for(valid_for)
+        )
+        url = link_url(link, session.settings)
+        to_print, lines = None, link_lines(link, url)
+        link_keys = link_document(link, url)
     place = "" if organization is None else f" as {role} of '{organization}'"
     return Answer(
         user_document(added)
-        | {"organization_id": organization_id, "role": role, "password": password.to_print},
-        (f"Added user '{added.email}'{place}.", *_password_line(password)),
+        | {"organization_id": organization_id, "role": role, "password": to_print}
+        | link_keys,
+        (f"Added user '{added.email}'{place}.", *lines),
     )
 
 
@@ -100,6 +121,20 @@ def enable(call: Call, email: EmailArgument) -> Answer:
 
 
 @users.command(
+    "reset-password", epilog="Example: nightlatch user reset-password ann@example.com --valid-for 2h"
+)
+@command
+def reset_password(call: Call, email: EmailArgument, valid_for: ValidForOption = None) -> Answer:
+    """Print a link with which a user sets a new password; until then nothing changes for them."""
+    from nightlatch.usecases.issue_password_link import issue_password_link
+
+    session = call.session()
+    link = session.run(issue_password_link, email, read_valid_for(valid_for))
+    url = link_url(link, session.settings)
+    return Answer({"email": link.email} | link_document(link, url), link_lines(link, url))
+
+
+@users.command(
     "set-password",
     epilog="Without --password-stdin and --generate-password, the password is asked for on the terminal.\n\n"
     "Example: nightlatch user set-password ann@example.com --password-stdin < password-file",
@@ -111,11 +146,11 @@ def set_password(
     password_stdin: PasswordStdinOption = False,
     generate_password: GeneratePasswordOption = False,
 ) -> Answer:
-    """Set a user's password; all their tokens end."""
+    """Set a user's password for them; all their tokens end. reset-password lets them set it themselves."""
     from nightlatch.usecases import set_password as use_case
 
     session = call.session()
-    password = new_password(password_stdin, generate_password)
+    password = new_password(password_stdin, generate_password, session.settings.password_length_min)
     ended = session.run(use_case.set_password, email, password.text)
     known = normalize_email(email)
     return Answer(

@@ -19,6 +19,8 @@ from nightlatch.edge.introspect import introspect_resource
 from nightlatch.edge.login import login_resource
 from nightlatch.edge.logout import logout_resource, logoutall_resource
 from nightlatch.edge.organizations import organizations_resource
+from nightlatch.edge.password import password_resource
+from nightlatch.edge.password_page import PasswordPage
 from nightlatch.edge.request_log import RequestLog
 from nightlatch.edge.request_shape import RequestShape
 from nightlatch.edge.resource import describe, route
@@ -32,6 +34,7 @@ _RESOURCES: Final = (
     login_resource,
     logout_resource,
     logoutall_resource,
+    password_resource,
     token_list_resource,
     token_resource,
     introspect_resource,
@@ -50,6 +53,7 @@ def build_application(
     cors_origins: tuple[str, ...],
     body_seconds_max: float,
     token_header: str | None,
+    public_url: str | None,
 ) -> ASGIApp:
     """The application for one process, on services that outlive it."""
     document = FastAPI(title="Nightlatch", version=version)
@@ -60,7 +64,7 @@ def build_application(
         routes.append(route(services, resource))
     describe(document, verify_resource)
     app = Starlette(
-        routes=[*routes, *docs_routes(document, version)],
+        routes=[*routes, PasswordPage(services, public_url).route, *docs_routes(document, version)],
         exception_handlers={
             Answer: answer,
             NightlatchError: answer,

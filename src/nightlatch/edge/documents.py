@@ -70,6 +70,15 @@ class FieldErrors(BaseModel):
     detail: str | None = None
 
 
+class PasswordErrors(BaseModel):
+    """Errors by field, or of all fields together; a body that cannot be read has `detail` instead."""
+
+    link: list[str] | None = None
+    password: list[str] | None = None
+    non_field_errors: list[str] | None = None
+    detail: str | None = None
+
+
 class LimitReached(BaseModel):
     """The organization has as many live tokens as it may have."""
 

@@ -1,7 +1,10 @@
-"""The fields of a login, checked in the way and the words of Django REST framework's serializers."""
+"""The fields of a login and of a new password, checked as Django REST framework's serializers check.
+
+In their words, too.
+"""
 
 import re
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
 from pydantic_core import PydanticCustomError
@@ -120,11 +123,39 @@ class LoginFields(BaseModel):
     ] = None
 
 
+class NewPasswordFields(BaseModel):
+    """A link to set a password, and the password. Unknown fields are ignored and change nothing."""
+
+    model_config = ConfigDict(title="NewPassword", hide_input_in_errors=True)
+
+    link: Annotated[
+        str,
+        BeforeValidator(_trimmed),
+        _documented({"type": "string", "minLength": 1, "description": "What follows `link=`."}),
+    ] = Field(repr=False)
+    password: Annotated[
+        str,
+        BeforeValidator(_verbatim),
+        _documented({"type": "string", "format": "password", "minLength": 1}),
+    ] = Field(repr=False)
+
+
 _OPTIONAL: Final = ("name", "time_to_live")
+
+_Fields = TypeVar("_Fields", bound=BaseModel)
 
 
 def read_login(body: Body) -> LoginFields:
     """The login that a body asks for; raises the Answer 400 with every field's errors."""
+    return _read(body, LoginFields)
+
+
+def read_new_password(body: Body) -> NewPasswordFields:
+    """The link and the password that a body holds; raises the Answer 400 with every field's errors."""
+    return _read(body, NewPasswordFields)
+
+
+def _read(body: Body, fields: type[_Fields]) -> _Fields:
     data = body.data
     if data is None:
         raise Answer(400, {"non_field_errors": ["No data provided"]})
@@ -134,7 +165,7 @@ def read_login(body: Body) -> LoginFields:
     if body.is_form:
         data = {name: value for name, value in data.items() if not (name in _OPTIONAL and value == "")}
     try:
-        return LoginFields.model_validate(data)
+        return fields.model_validate(data)
     except ValidationError as error:
         raise Answer(400, _messages(error)) from None
 

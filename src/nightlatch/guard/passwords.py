@@ -12,7 +12,6 @@ from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHashError, VerifyMismatchError
 
 from nightlatch.guard.hash_threads import HashThreads
-from nightlatch.model.errors import InvalidValue
 
 PASSWORD_BYTES_MAX: Final = 1024
 
@@ -30,21 +29,6 @@ def is_too_long(password: str) -> bool:
     )
 
 
-def check_new_password(password: str) -> None:
-    """Raise InvalidValue unless the password may be set."""
-    if not password:
-        raise InvalidValue("password", "The password is empty.")
-    if is_too_long(password):
-        raise InvalidValue("password", f"The password has more than {PASSWORD_BYTES_MAX} bytes.")
-    for character in password:
-        # Cs cannot be stored, Cc cannot be typed again, and how a later Unicode normalises what is
-        # not assigned yet (Cn) is not known: the password could stop working.
-        if unicodedata.category(character) in ("Cc", "Cn", "Cs"):
-            raise InvalidValue(
-                "password", "The password has a control character or one that Unicode does not define."
-            )
-
-
 class Passwords:
     """Hashes and checks passwords; memory and processor time are bounded by `threads`."""
 
@@ -59,6 +43,13 @@ class Passwords:
     async def hash(self, password: str) -> str:
         """The password's hash with all its parameters (PHC string). Raises Overloaded."""
         return await self._threads.run(lambda: self._hasher.hash(normalize_password(password)))
+
+    async def unusable_hash(self) -> str:
+        """A hash that no password matches, and that is checked at the price of any other.
+
+        For a user who has no password yet. Raises Overloaded.
+        """
+        return await self.hash(secrets.token_urlsafe(32))
 
     async def matches(self, password: str, password_hash: str | None) -> bool:
         """Whether the password is the hashed one; None costs the same and never matches.

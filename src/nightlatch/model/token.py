@@ -14,35 +14,21 @@ salt would add nothing (OWASP ASVS 5.0, 6.5.2 and 11.4).
 import hashlib
 import re
 import secrets
-import zlib
 from dataclasses import dataclass
 from typing import Final, NoReturn
 
+from nightlatch.model.base62 import CHECKSUM_CHARACTERS, base62, checksum
 from nightlatch.model.names import TokenId
 
 PREFIX: Final = "nlt_"
 ID_CHARACTERS: Final = 12
 SECRET_BITS: Final = 256
 SECRET_CHARACTERS: Final = 43
-CHECKSUM_CHARACTERS: Final = 6
 TOKEN_CHARACTERS: Final = len(PREFIX) + ID_CHARACTERS + 1 + SECRET_CHARACTERS + CHECKSUM_CHARACTERS
 
-_ALPHABET: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _TOKEN: Final = re.compile(
     rb"nlt_[0-9A-Za-z]{%d}_[0-9A-Za-z]{%d}" % (ID_CHARACTERS, SECRET_CHARACTERS + CHECKSUM_CHARACTERS)
 )
-
-
-def _base62(number: int, width: int) -> str:
-    digits = []
-    for _ in range(width):
-        number, digit = divmod(number, 62)
-        digits.append(_ALPHABET[digit])
-    return "".join(reversed(digits))
-
-
-def _checksum(body: bytes) -> str:
-    return _base62(zlib.crc32(body), CHECKSUM_CHARACTERS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,17 +64,17 @@ class PlainToken:
 
 def generate_token() -> PlainToken:
     """A new token; its id and secret come from the system's random source."""
-    token_id = _base62(secrets.randbelow(62**ID_CHARACTERS), ID_CHARACTERS)
-    secret = _base62(secrets.randbits(SECRET_BITS), SECRET_CHARACTERS)
+    token_id = base62(secrets.randbelow(62**ID_CHARACTERS), ID_CHARACTERS)
+    secret = base62(secrets.randbits(SECRET_BITS), SECRET_CHARACTERS)
     body = f"{PREFIX}{token_id}_{secret}"
-    return PlainToken(body + _checksum(body.encode("ascii")))
+    return PlainToken(body + checksum(body.encode("ascii")))
 
 
 def parse_token(text: bytes) -> PlainToken | None:
     """The token that `text` spells, or None if it cannot be one. Asks nobody."""
     if _TOKEN.fullmatch(text) is None:
         return None
-    body, checksum = text[:-CHECKSUM_CHARACTERS], text[-CHECKSUM_CHARACTERS:]
-    if _checksum(body).encode("ascii") != checksum:
+    body, end = text[:-CHECKSUM_CHARACTERS], text[-CHECKSUM_CHARACTERS:]
+    if checksum(body).encode("ascii") != end:
         return None
     return PlainToken(text.decode("ascii"))

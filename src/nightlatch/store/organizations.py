@@ -71,6 +71,12 @@ async def list_organizations_of_user(
     return Page(tuple(OrganizationSummary(OrganizationId(row.id), row.name) for row in rows), count)
 
 
+async def find_organizations_of_user(connection: Connection, user_id: UserId) -> list[OrganizationSummary]:
+    """All open organizations of which the user is a member."""
+    rows = await connection.execute(_OF_USER, {"user_id": user_id})
+    return [OrganizationSummary(OrganizationId(row.id), row.name) for row in rows]
+
+
 async def insert_organization(
     connection: Connection,
     organization_id: OrganizationId,

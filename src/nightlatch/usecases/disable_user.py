@@ -4,6 +4,7 @@ from nightlatch.model.names import Role
 from nightlatch.model.records import EndedToken, User
 from nightlatch.store.memberships import find_membership
 from nightlatch.store.organizations import lock_organization
+from nightlatch.store.password_links import delete_links
 from nightlatch.store.tokens import delete_tokens_of_user
 from nightlatch.store.users import list_organization_ids, set_disabled
 from nightlatch.usecases.end_tokens import ending_tokens
@@ -12,7 +13,7 @@ from nightlatch.usecases.services import Services
 
 
 async def disable_user(services: Services, email: str) -> tuple[User, list[EndedToken]]:
-    """End all the user's tokens and let them log in nowhere. Raises NotFound or LastOwner.
+    """End all the user's tokens and their link, and let them log in nowhere. Raises NotFound or LastOwner.
 
     The last active owner of an open organization is not disabled.
     """
@@ -27,6 +28,7 @@ async def disable_user(services: Services, email: str) -> tuple[User, list[Ended
                 await keep_an_owner(connection, membership)
         await lock_known_user(connection, email)
         user = await set_disabled(connection, known.id, disabled=True)
+        await delete_links(connection, known.id)
         ended = await delete_tokens_of_user(connection, known.id)
     return user, ended
 

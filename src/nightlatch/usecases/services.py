@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from nightlatch.fresh.fills import Fills
+from nightlatch.guard.password_rules import PasswordRules
 from nightlatch.guard.passwords import Passwords
 from nightlatch.hot.currency import Currency
 from nightlatch.hot.lookup import Lookup
@@ -26,3 +27,4 @@ class Services(Memory):
     """Handed to every use case."""
 
     passwords: Passwords
+    password_rules: PasswordRules

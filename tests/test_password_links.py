@@ -17,6 +17,7 @@ from nightlatch.model.names import OrganizationId, Role
 from nightlatch.usecases.add_user import add_user_with_link
 from nightlatch.usecases.disable_user import disable_user, enable_user
 from nightlatch.usecases.issue_password_link import issue_password_link
+from nightlatch.usecases.prune import prune_expired
 from nightlatch.usecases.set_password import set_password
 from nightlatch.usecases.use_password_link import find_password_link, use_password_link
 from tests.accounts import PASSWORD, Accounts, Person
@@ -183,6 +184,25 @@ def test_the_database_holds_a_digest_only(accounts: Accounts, person: Person) ->
     assert link.encode() not in b"".join(bytes(row[0]) for row in rows)
 
 
+def test_a_link_is_deleted_a_week_after_it_expired(accounts: Accounts, database: Database) -> None:
+    links = {}
+    for days in (6, 8):
+        person = accounts.add_person()
+        links[days] = issue(accounts, person)
+        moment = (
+            f"{accounts.an_hour_ago} - {days * 24 * 3600 * 1_000_000}"
+            if database.kind == "sqlite"
+            else f"now() - interval '{days} days'"
+        )
+        accounts.sql(
+            f'UPDATE password_link SET expiry = {moment} WHERE user_id = (SELECT id FROM "user" WHERE email = :e)',
+            e=person.username,
+        )
+    accounts.do(prune_expired)
+    assert "has expired" in refused(accounts, links[6]).public
+    assert "has been used" in refused(accounts, links[8]).public
+
+
 # Who has been added with a link
 
 
@@ -205,7 +225,7 @@ def test_who_was_added_with_a_link_logs_in_only_after_using_it(accounts: Account
 def test_who_has_no_password_yet_costs_the_hash_that_everybody_costs(
     accounts: Accounts, person: Person
 ) -> None:
-    """The stored hash is one, with the same parameters: test_timing.py compares the times."""
+    """What is stored is a hash of the same kind, with the same parameters."""
     email = f"{secrets.token_hex(6)}@example.com"
     accounts.do(add_user_with_link, email, OrganizationId(person.organization_id), Role.MEMBER, 60)
     query = 'SELECT password_hash FROM "user" WHERE email IN (:one, :other)'

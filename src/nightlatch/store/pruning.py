@@ -6,9 +6,11 @@ from sqlalchemy import delete, func, select
 
 from nightlatch.store.columns import database_now
 from nightlatch.store.connection import Connection
-from nightlatch.store.tables import change, token
+from nightlatch.store.tables import change, password_link, token
 
 EXPIRED_TOKENS_KEPT = timedelta(days=7)
+EXPIRED_LINKS_KEPT = timedelta(days=7)
+"""For so long a link to set a password says that it has expired."""
 CHANGES_KEPT = timedelta(hours=1)
 BATCH_ROWS = 1000
 _ADVISORY_LOCK = 0x6E6C7072
@@ -45,4 +47,19 @@ async def prune_tokens(connection: Connection) -> int:
         .with_for_update(skip_locked=True)
     )
     rows = await connection.execute(delete(token).where(token.c.id.in_(expired)).returning(token.c.id))
+    return len(rows.all())
+
+
+async def prune_links(connection: Connection) -> int:
+    """Delete a batch of links to set a password that expired long ago; how many."""
+    now = (await connection.execute(select(database_now()))).scalar_one()
+    expired = (
+        select(password_link.c.digest)
+        .where(password_link.c.expiry < now - EXPIRED_LINKS_KEPT)
+        .limit(BATCH_ROWS)
+        .with_for_update(skip_locked=True)
+    )
+    rows = await connection.execute(
+        delete(password_link).where(password_link.c.digest.in_(expired)).returning(password_link.c.digest)
+    )
     return len(rows.all())

@@ -1,11 +1,11 @@
-"""Prune: remove tokens that expired long ago, and old rows of the change feed."""
+"""Prune: remove tokens and links that expired long ago, and old rows of the change feed."""
 
 from typing import Final
 
-from nightlatch.store.pruning import BATCH_ROWS, may_prune, prune_changes, prune_tokens
+from nightlatch.store.pruning import BATCH_ROWS, may_prune, prune_changes, prune_links, prune_tokens
 from nightlatch.usecases.services import Services
 
-_BATCHES: Final = (prune_tokens, prune_changes)
+_BATCHES: Final = (prune_tokens, prune_links, prune_changes)
 
 
 async def prune_expired(services: Services) -> int:

@@ -194,9 +194,9 @@ def test_a_link_is_deleted_a_week_after_it_expired(accounts: Accounts, database:
             if database.kind == "sqlite"
             else f"now() - interval '{days} days'"
         )
+        whose = '(SELECT id FROM "user" WHERE email = :email)'
         accounts.sql(
-            f'UPDATE password_link SET expiry = {moment} WHERE user_id = (SELECT id FROM "user" WHERE email = :e)',
-            e=person.username,
+            f"UPDATE password_link SET expiry = {moment} WHERE user_id = {whose}", email=person.username
         )
     accounts.do(prune_expired)
     assert "has expired" in refused(accounts, links[6]).public

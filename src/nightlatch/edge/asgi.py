@@ -53,7 +53,7 @@ def build_application(
     cors_origins: tuple[str, ...],
     body_seconds_max: float,
     token_header: str | None,
-    public_url: str | None,
+    public_url: str | None = None,
 ) -> ASGIApp:
     """The application for one process, on services that outlive it."""
     document = FastAPI(title="Nightlatch", version=version)

@@ -58,14 +58,14 @@ class Failovers:
         """One more, after a calm time; all kinds come equally often."""
         if not self._kinds:
             self._kinds = self.chance.sample(list(KINDS), len(KINDS))
-        self._hold(CALM_SECONDS)
+        self.hold(CALM_SECONDS)
         kind = self._kinds.pop()
         start = now()
         promotion, promoted, reaching = KINDS[kind](self)
         cancelled = self._live_deposed(self.pair.standby)
         if self.chance.random() < 0.5:
             self.cluster.heal()  # all reach both for a moment
-            self._hold((0.0, 0.5))
+            self.hold((0.0, 0.5))
         self.pair.standby.fence()
         self.cluster.heal()
         self.pair.rebuild()
@@ -76,13 +76,14 @@ class Failovers:
 
     def promote(self) -> tuple[int, int]:
         """Promote the standby; when that began, and when it was done."""
-        self._hold(BEFORE_PROMOTION_SECONDS)
+        self.hold(BEFORE_PROMOTION_SECONDS)
         begun = now()
         self.pair.promote()
         return begun, now()
 
-    def _hold(self, seconds: tuple[float, float]) -> None:
-        time.sleep(self.chance.uniform(*seconds))  # the length of what is under way
+    def hold(self, seconds: tuple[float, float]) -> None:
+        """Let time pass: the length of what is under way."""
+        time.sleep(self.chance.uniform(*seconds))
 
     def _live_deposed(self, deposed: Replica) -> int:
         """Let time pass, in which waits for the standby may be cancelled; how many were."""
@@ -90,7 +91,7 @@ class Failovers:
         cancels = self.chance.random() < CANCEL_CHANCE
         count = 0
         while time.monotonic() < deadline:
-            self._hold(CANCEL_PAUSE_SECONDS)
+            self.hold(CANCEL_PAUSE_SECONDS)
             if cancels:
                 count += len(deposed.query(self.chance.choice((_CANCEL, _CANCEL, _TERMINATE))))
         return count
@@ -104,7 +105,7 @@ def _pause(failovers: Failovers) -> _Reached:
     old = failovers.pair.primary
     old.pause()
     promoted = failovers.promote()
-    failovers._hold((0.0, 1.0))
+    failovers.hold((0.0, 1.0))
     old.resume()
     return *promoted, failovers.cluster.nodes
 
@@ -114,7 +115,7 @@ def _restart(failovers: Failovers) -> _Reached:
     old = failovers.pair.primary
     old.stop()
     promoted = failovers.promote()
-    failovers._hold((0.0, 0.5))
+    failovers.hold((0.0, 0.5))
     old.start()
     return *promoted, failovers.cluster.nodes
 

@@ -9,6 +9,8 @@ from typing import Any
 import structlog
 
 from nightlatch.hot.currency import Currency
+from nightlatch.metrics import FLUSH_SECONDS as METRICS_SECONDS
+from nightlatch.metrics import Metrics
 from nightlatch.model.errors import StoreUnavailable
 from nightlatch.store.checkpoint import keep_checkpointing
 from nightlatch.store.engine import Engines
@@ -26,10 +28,17 @@ _random = secrets.SystemRandom()
 
 @asynccontextmanager
 async def running_background(
-    services: Services, engines: Engines, flush_seconds: float
+    services: Services, engines: Engines, flush_seconds: float, metrics: Metrics
 ) -> AsyncIterator[None]:
     """Run a server's periodic work until the block ends, then flush once more."""
-    works = [_repeat(PRUNE_SECONDS, lambda: prune_expired(services))]
+
+    async def flush_metrics() -> None:
+        metrics.flush()
+
+    works = [
+        _repeat(PRUNE_SECONDS, lambda: prune_expired(services)),
+        _repeat(METRICS_SECONDS, flush_metrics),
+    ]
     if engines.sqlite_file is not None and isinstance(engines.writing, SqliteWriter):
         works.append(keep_checkpointing(engines.writing, engines.sqlite_file))
     async with (
@@ -37,6 +46,7 @@ async def running_background(
         _running(*works),
     ):
         yield
+    await _attempt(flush_metrics)
 
 
 @asynccontextmanager

@@ -6,6 +6,7 @@ import gc
 import ipaddress
 import multiprocessing
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -44,6 +45,8 @@ def serve(settings: Settings) -> int:
     An empty SQLite file gets its schema first. Raises CannotStart when the schema, the
     certificate or the address forbid to start.
     """
+    # A core dump would hold passwords and tokens. Workers inherit this.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     configure_logging(settings)
     _check_address(settings)
     asyncio.run(_prepare(settings))

@@ -1,4 +1,4 @@
-"""What a process does beside answering: keeping memory current, flushing uses; a server also prunes."""
+"""What a process does beside answering: keeping memory current, flushing uses; a server does more."""
 
 import asyncio
 import secrets
@@ -9,8 +9,7 @@ from typing import Any
 import structlog
 
 from nightlatch.hot.currency import Currency
-from nightlatch.metrics import FLUSH_SECONDS as METRICS_SECONDS
-from nightlatch.metrics import Metrics
+from nightlatch.metrics import FLUSH_SECONDS, Metrics
 from nightlatch.model.errors import StoreUnavailable
 from nightlatch.store.checkpoint import keep_checkpointing
 from nightlatch.store.engine import Engines
@@ -28,17 +27,10 @@ _random = secrets.SystemRandom()
 
 @asynccontextmanager
 async def running_background(
-    services: Services, engines: Engines, flush_seconds: float, metrics: Metrics
+    services: Services, engines: Engines, flush_seconds: float
 ) -> AsyncIterator[None]:
     """Run a server's periodic work until the block ends, then flush once more."""
-
-    async def flush_metrics() -> None:
-        metrics.flush()
-
-    works = [
-        _repeat(PRUNE_SECONDS, lambda: prune_expired(services)),
-        _repeat(METRICS_SECONDS, flush_metrics),
-    ]
+    works = [_repeat(PRUNE_SECONDS, lambda: prune_expired(services))]
     if engines.sqlite_file is not None and isinstance(engines.writing, SqliteWriter):
         works.append(keep_checkpointing(engines.writing, engines.sqlite_file))
     async with (
@@ -46,7 +38,6 @@ async def running_background(
         _running(*works),
     ):
         yield
-    await _attempt(flush_metrics)
 
 
 @asynccontextmanager
@@ -60,6 +51,20 @@ async def running_memory(
     try:
         async with _running(_keep(currency), _repeat(flush_seconds, flush)):
             await asyncio.sleep(0)  # both have begun then
+            yield
+    finally:
+        await _attempt(flush)
+
+
+@asynccontextmanager
+async def running_metrics(metrics: Metrics) -> AsyncIterator[None]:
+    """Hand on once a second what is counted, until the block ends, then once more."""
+
+    async def flush() -> None:
+        metrics.flush()
+
+    try:
+        async with _running(_repeat(FLUSH_SECONDS, flush)):
             yield
     finally:
         await _attempt(flush)

@@ -161,7 +161,7 @@ class _Worker:
 @asynccontextmanager
 async def _built(settings: Settings, folder: Path) -> AsyncIterator[Any]:
     from nightlatch.app import built_services, opened_engines
-    from nightlatch.background import running_background
+    from nightlatch.background import running_background, running_metrics
     from nightlatch.edge.asgi import build_application, timed_routes
     from nightlatch.edge.forwarded_for import ForwardedFor
 
@@ -169,9 +169,8 @@ async def _built(settings: Settings, folder: Path) -> AsyncIterator[Any]:
     async with (
         opened_engines(settings) as engines,
         built_services(settings, engines) as services,
-        running_background(
-            services, engines, settings.use_flush_seconds, Metrics(services, timed_routes(services), folder)
-        ),
+        running_background(services, engines, settings.use_flush_seconds),
+        running_metrics(Metrics(services, timed_routes(services), folder)),
     ):
         application = build_application(
             services,

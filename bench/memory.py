@@ -8,6 +8,7 @@ from typing import Any
 
 from nightlatch.app import opened_engines
 from nightlatch.clock import SystemClock
+from nightlatch.counts import Counts
 from nightlatch.fresh.lease import Lease
 from nightlatch.fresh.shared_file import SharedFile
 from nightlatch.hot.currency import Currency
@@ -61,7 +62,7 @@ async def kept_memory(url: str, tokens_max: int) -> AsyncIterator[Memory]:
             currency = SharedFile(engines.sqlite_file, table, SystemClock())
         else:
             feed = CountingFeed(engines.connect)
-            currency = Lease(Store(engines), feed, table, SystemClock())
+            currency = Lease(Store(engines, Counts()), feed, table, SystemClock(), Counts())
         keeping = asyncio.create_task(currency.keep())
         await asyncio.sleep(0)  # until then nobody can be waited for
         try:

@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 from nightlatch.clock import SystemClock
+from nightlatch.counts import Counts
 from nightlatch.fresh.fills import Fills
 from nightlatch.fresh.lease import Lease
 from nightlatch.fresh.shared_file import SharedFile
@@ -50,7 +51,7 @@ class Memory:
             self.currency: Any = (
                 SharedFile(engines.sqlite_file, self.table, self.clock)
                 if engines.sqlite_file is not None
-                else Lease(store, PostgresqlFeed(engines.connect), self.table, self.clock)
+                else Lease(store, PostgresqlFeed(engines.connect), self.table, self.clock, Counts())
             )
             self.fills = Fills(store, self.table, self.currency, self.uses)
             if keeping:

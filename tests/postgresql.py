@@ -99,6 +99,12 @@ class PostgresqlServer:
         """Stop: `fast` ends sessions in order, `immediate` is a crash."""
         self._run("pg_ctl", "-D", str(self.data), "-w", "-m", mode, "stop")
 
+    def processes(self) -> list[int]:
+        """The server's own process first, then those that it has started."""
+        main = int((self.data / "postmaster.pid").read_text().split()[0])
+        children = Path(f"/proc/{main}/task/{main}/children").read_text().split()
+        return [main, *map(int, children)]
+
     def remove(self) -> None:
         """Stop and delete everything."""
         self.stop()

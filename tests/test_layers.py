@@ -12,20 +12,34 @@ ALLOWED = {
     "model": set(),  # values and errors: standard library only
     "clock": set(),
     "version": set(),
+    "counts": set(),  # plain numbers, for whoever counts
     "settings": {"model"},
     "log": {"settings"},
-    "store": {"model", "version"},  # SQL lives here only, and knows no HTTP
+    "store": {"counts", "model", "version"},  # SQL lives here only, and knows no HTTP
     "guard": {"model"},
     "hot": {"model"},  # no SQL, no clock but the one that currency holds
-    "fresh": {"clock", "hot", "model", "store"},  # changes flow from the store up into memory
-    "usecases": {"model", "store", "guard", "hot", "fresh"},  # no bytes, no status codes
-    "edge": {"model", "usecases", "hot"},  # knows no SQL
-    "background": {"hot", "model", "store", "usecases"},
-    "app": {"clock", "fresh", "guard", "hot", "settings", "store", "usecases"},
+    "fresh": {"clock", "counts", "hot", "model", "store"},  # changes flow from the store up into memory
+    "usecases": {"counts", "model", "store", "guard", "hot", "fresh"},  # no bytes, no status codes
+    "edge": {"counts", "model", "usecases", "hot"},  # knows no SQL
+    "metrics": {"counts", "log", "usecases"},
+    "second_port": {"model", "settings"},
+    "background": {"hot", "metrics", "model", "store", "usecases"},
+    "app": {"clock", "counts", "fresh", "guard", "hot", "settings", "store", "usecases"},
     # The same memory in another program's process: no edge, no passwords.
     "verifier": {"app", "background", "hot", "model", "settings", "store", "usecases"},
     "doctor": {"app", "clock", "model", "server", "settings", "store"},  # looks, and changes nothing
-    "server": {"app", "background", "edge", "log", "model", "settings", "store", "version"},
+    "server": {
+        "app",
+        "background",
+        "edge",
+        "log",
+        "metrics",
+        "model",
+        "second_port",
+        "settings",
+        "store",
+        "version",
+    },
     "cli": {"app", "clock", "doctor", "log", "model", "server", "settings", "store", "usecases", "version"},
     "__main__": {"cli"},
     "__init__": set(),

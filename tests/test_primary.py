@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from nightlatch.counts import Counts
 from nightlatch.model.errors import StoreUnavailable
 from nightlatch.store.engine import open_engines
 from nightlatch.store.primary import split_hosts
@@ -41,7 +42,7 @@ def port_reached(url: str) -> int:
 async def confirm(url: str) -> None:
     engines = open_engines(url)
     try:
-        async with Store(engines).read() as connection:
+        async with Store(engines, Counts()).read() as connection:
             await confirm_primary(connection)
     finally:
         await engines.close()

@@ -2,14 +2,34 @@
 
 import base64
 import json
+import os
+import re
 import sqlite3
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from nightlatch.edge.fields import LoginFields
+from nightlatch.hot.header import read_token_header
 from nightlatch.model.names import OrganizationId
+from nightlatch.model.records import IssuedToken
+from nightlatch.model.token import generate_token
+from nightlatch.settings import load_settings
+from nightlatch.store.logins import NewToken
+from nightlatch.store.tables import metadata
+from nightlatch.usecases.check_password import Credentials
+from nightlatch.usecases.log_in import Login
 from nightlatch.usecases.set_password import set_password
 from tests.accounts import Accounts, Person
+from tests.conftest import new_database
 from tests.serving import Serving
 from tests.sockets import exchange, post_json, with_token
 
@@ -130,3 +150,233 @@ def test_every_answer_is_kept_from_caches_and_sniffing(tmp_path: Path) -> None:
     finally:
         serving.stop()
         accounts.close()
+
+
+METHODS = ("GET", "HEAD", "POST", "DELETE", "PUT", "PATCH", "OPTIONS", "TRACE")
+PATHS = (
+    "/api/auth/login/", "/api/auth/logout/", "/api/auth/logoutall/", "/api/auth/tokens/",
+    "/api/auth/tokens/{}/", "/api/auth/verify/", "/api/auth/introspect/", "/api/auth/revoke/",
+    "/api/v1/organizations/", "/health/ready/", "/metrics", "/docs", "/openapi.json", "/{}",
+)  # fmt: skip
+TYPES = (
+    "application/json", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "text/plain",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Secrets:
+    """What must be nowhere, and where it is put."""
+
+    token: str
+    password: str
+    person: Person
+
+    def authorization(self, kind: str) -> str:
+        """A header that holds one of them, right or malformed."""
+        pair = base64.b64encode(f"{self.person.username}:{self.password}".encode()).decode()
+        return {
+            "token": f"Token {self.token}",
+            "other case": f"tOKEN\t{self.token}",
+            "wrong checksum": f"Token {self.token[:-1]}{'x' if self.token[-1] != 'x' else 'y'}",
+            "cut off": f"Token {self.token[:-3]}",
+            "two": f"Token {self.token} {self.token}",
+            "not ASCII": f"Token {self.token}\xff",
+            "bare": self.token,
+            "bearer": f"Bearer {self.token}",
+            "basic": f"Basic {pair}",
+            "basic, malformed": f"Basic {pair[:-2]}!",
+            "basic, no pair": f"Basic {base64.b64encode(self.password.encode()).decode()}",
+        }[kind]
+
+    def body(self, kind: str, spoiled: str) -> bytes:
+        """A login that is right, or wrong in the way that `spoiled` says."""
+        fields: dict[str, Any] = dict(self.person.login_body) | {"password": self.password}
+        if spoiled in fields or spoiled == "time_to_live":
+            fields[spoiled] = self.password
+        elif spoiled == "surrogate":
+            fields["username"] = self.password + "\ud800"
+        elif spoiled == "NUL":
+            fields["username"] = self.password + "\x00"
+        elif spoiled == "nested":
+            fields["password"] = {"password": self.password}
+        fields["token"] = self.token
+        if kind == TYPES[1]:
+            body = urlencode(fields, errors="replace").encode()
+        elif kind == TYPES[2]:
+            parts = (
+                f'--x\r\nContent-Disposition: form-data; name="{n}"\r\n\r\n{v}\r\n' for n, v in fields.items()
+            )
+            body = "".join([*parts, "--x--\r\n"]).encode("utf-8", "replace")
+        else:
+            body = json.dumps(fields).encode()
+        return body[:-3] if spoiled == "cut off" else body
+
+    def are_in(self, content: bytes) -> bool:
+        """Whether any of them is, plainly or as it is written in JSON, URLs or base64."""
+        secret = self.token[17:].encode()
+        encoded = base64.b64encode(f":{self.password}".encode())[4:-4]
+        return secret in content or self.password.encode() in content or encoded in content
+
+
+AUTHORIZATIONS = (
+    "token", "other case", "wrong checksum", "cut off", "two", "not ASCII", "bare", "bearer", "basic",
+    "basic, malformed", "basic, no pair",
+)  # fmt: skip
+SPOILED = (
+    "nothing", "username", "organization_id", "time_to_live", "surrogate", "NUL", "nested", "cut off",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql-18"])
+@pytest.mark.parametrize("log_format", ["json", "text"])
+def test_no_secret_gets_out_however_it_is_sent(
+    kind: str, log_format: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    database = new_database(kind, request, tmp_path)
+    accounts = Accounts(database.url)
+    person = accounts.add_person(token_limit=10_000)
+    accounts.do(set_password, person.username, CANARY)
+    known = Person(person.organization_id, person.username, CANARY)
+    serving = Serving(
+        database.url, tmp_path / "log", log_level="debug", log_format=log_format, use_flush_seconds=0.1
+    ).wait_ready(60)
+    tokens = [accounts.log_in(known)]
+    tried = 0
+
+    @settings(max_examples=250, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @given(
+        # Every other one is a login.
+        st.one_of(st.just(("POST", PATHS[0])), st.tuples(st.sampled_from(METHODS), st.sampled_from(PATHS))),
+        st.sampled_from((None, *AUTHORIZATIONS)),
+        st.sampled_from(TYPES),
+        st.sampled_from(SPOILED),
+        st.booleans(),
+        st.booleans(),
+    )
+    def attempt(
+        asked: tuple[str, str],
+        header: str | None,
+        media_type: str,
+        spoiled: str,
+        query: bool,
+        forwarded: bool,
+    ) -> None:
+        nonlocal tried
+        method, path = asked
+        secrets = Secrets(tokens[-1], CANARY, known)
+        target = path.format(secrets.token)
+        if query:
+            pairs = {"token": secrets.token, "password": CANARY, "organization_id": known.organization_id}
+            target += "?" + urlencode(pairs)
+        headers = [("Content-Type", media_type)]
+        if header is not None:
+            headers.append(("Authorization", secrets.authorization(header)))
+        if forwarded:
+            # As they come from a client that mixes its headers up.
+            headers += [
+                (name, secrets.token) for name in ("Cookie", "X-Forwarded-For", "X-Api-Key", "Origin")
+            ]
+            headers += [("X-Request-Id", CANARY), ("X-Organization-Id", CANARY), ("Referer", f"/{CANARY}")]
+        reply = exchange(serving.port, method, target, headers, secrets.body(media_type, spoiled))
+        tried += 1
+        assert reply.status < 500
+        shown = b"\n".join(
+            [*(f"{name}: {value}".encode() for name, value in reply.headers.items()), reply.body]
+        )
+        if reply.status == 200 and path == PATHS[0] and method == "POST":
+            made = reply.json["token"]
+            shown = shown.replace(made.encode(), b"")  # the one answer that shows a token
+            tokens.append(made)
+        allowed_origin = f"access-control-allow-origin: {secrets.token}".encode()
+        assert not secrets.are_in(shown.replace(allowed_origin, b"")), (method, target, headers, shown)
+
+    try:
+        attempt()
+        time.sleep(1.2)
+        metrics = exchange(serving.port, "GET", "/metrics").body
+        processes = [serving.process.pid, *serving.worker_pids()]
+        command_lines = b"".join(Path(f"/proc/{pid}/cmdline").read_bytes() for pid in processes)
+        for pid in processes:
+            limits = Path(f"/proc/{pid}/limits").read_text()
+            assert re.search(r"Max core file size +0 +0 ", limits)  # a core dump holds what memory does
+        stored = _stored(accounts)
+        for name in ("nightlatch.db", "nightlatch.db-wal"):
+            stored += (tmp_path / name).read_bytes() if (tmp_path / name).exists() else b""
+    finally:
+        assert serving.stop() == 0
+        accounts.close()
+    log = (tmp_path / "log").read_bytes()
+    assert tried >= 200
+    assert len(tokens) > 2
+    assert b"login_refused" in log
+    for token in tokens:
+        for content in (log, metrics, command_lines, stored):
+            assert not Secrets(token, CANARY, known).are_in(content)
+    if log_format == "json":
+        for line in log.splitlines():
+            json.loads(line)
+    else:
+        assert all(character.isprintable() or character == "\n" for character in log.decode())
+
+
+def _stored(accounts: Accounts) -> bytes:
+    """Everything in the tables, as text."""
+    return b"".join(
+        repr(accounts.sql(f'SELECT * FROM "{table.name}"')).encode() for table in metadata.sorted_tables
+    )
+
+
+@pytest.mark.parametrize("log_format", ["json", "text"])
+def test_a_traceback_shows_neither_values_of_variables_nor_the_errors_message(
+    log_format: str, tmp_path: Path
+) -> None:
+    """A value in the database that the code does not know is an error which libraries tell with the value."""
+    accounts = Accounts(f"sqlite:///{tmp_path}/nightlatch.db")
+    person = accounts.add_person()
+    serving = Serving(accounts.database_url, tmp_path / "log", log_format=log_format).wait_ready(60)
+    try:
+        connection = sqlite3.connect(tmp_path / "nightlatch.db", isolation_level=None)
+        connection.execute("PRAGMA ignore_check_constraints = ON")
+        connection.execute("UPDATE organization SET limit_policy = ?", (CANARY,))
+        connection.close()
+        reply = post_json(serving.port, "/api/auth/login/", person.login_body)
+        assert (reply.status, reply.json) == (500, {"detail": "Internal server error."})
+    finally:
+        assert serving.stop() == 0
+        accounts.close()
+    log = (tmp_path / "log").read_text()
+    assert "request_failed" in log
+    assert "check_password.py" in log
+    assert CANARY not in log
+    assert person.password not in log
+
+
+def test_nothing_that_holds_a_secret_shows_it_when_it_is_printed() -> None:
+    url = f"postgresql://user:{CANARY}@host/db"
+    configured = load_settings({"database_url": url}, None, {})
+    token = generate_token()
+    credentials = Credentials("ann@example.com", CANARY, "acme")
+    fields = LoginFields(username="a", password=CANARY, organization_id="acme")
+    header = read_token_header(f"Token {token.reveal()}".encode())
+    things: list[object] = [
+        configured, credentials, fields, token, header,
+        Login(credentials, "", None, "agent"),
+        NewToken(token, "", "", None),
+        IssuedToken(token, None, ()),
+    ]  # fmt: skip
+    shown = [*map(repr, things), *map(str, things), *(f"{thing}" for thing in things)]
+    shown += [configured.model_dump_json(), str(configured.model_dump()), repr(vars(configured))]
+    for text in shown:
+        assert CANARY not in text
+        assert token.reveal()[17:] not in text
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["serve", "--help"], ["serve", "--port", "x"], ["user", "list"]]
+)
+def test_the_command_line_shows_no_password_of_a_database_url(arguments: list[str]) -> None:
+    environment = os.environ | {"NIGHTLATCH_DATABASE_URL": f"postgresql://u:{CANARY}@127.0.0.1:1/db"}
+    done = subprocess.run(
+        [sys.executable, "-m", "nightlatch", *arguments], env=environment, capture_output=True, text=True
+    )
+    assert CANARY not in done.stdout + done.stderr

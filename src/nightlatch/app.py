@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 from nightlatch.clock import Clock, SystemClock
+from nightlatch.counts import Counts
 from nightlatch.fresh.fills import Fills
 from nightlatch.fresh.lease import Lease
 from nightlatch.fresh.shared_file import SharedFile
@@ -17,6 +18,7 @@ from nightlatch.hot.uses import Uses
 from nightlatch.settings import Settings
 from nightlatch.store.changes import PostgresqlFeed
 from nightlatch.store.engine import Engines, open_engines
+from nightlatch.store.schema_watch import SchemaWatch
 from nightlatch.store.store import Store
 from nightlatch.usecases.services import Memory, Services
 
@@ -34,17 +36,20 @@ async def opened_engines(settings: Settings) -> AsyncIterator[Engines]:
 @contextmanager
 def built_memory(settings: Settings, engines: Engines) -> Iterator[Memory]:
     """Memory on those engines, empty; it answers no more when the block ends."""
-    store = Store(engines)
+    counts = Counts()
+    store = Store(engines, counts)
     table = Table(settings.known_tokens_max)
-    currency = _currency(engines, store, table, SystemClock())
+    currency = _currency(engines, store, table, SystemClock(), counts)
     uses = Uses()
     try:
         yield Memory(
             store=store,
+            table=table,
             lookup=Lookup(table, currency, uses),
             currency=currency,
             fills=Fills(store, table, currency, uses),
             uses=uses,
+            counts=counts,
         )
     finally:
         currency.close()
@@ -58,12 +63,15 @@ async def built_services(settings: Settings, engines: Engines) -> AsyncIterator[
         with built_memory(settings, engines) as memory:
             yield Services(
                 store=memory.store,
-                passwords=passwords,
-                password_rules=PasswordRules(settings.password_length_min),
+                table=memory.table,
                 lookup=memory.lookup,
                 currency=memory.currency,
                 fills=memory.fills,
                 uses=memory.uses,
+                counts=memory.counts,
+                passwords=passwords,
+                password_rules=PasswordRules(settings.password_length_min),
+                schema=SchemaWatch(memory.store),
             )
     finally:
         passwords.close()
@@ -85,7 +93,7 @@ def hash_threads(settings: Settings) -> int:
     return settings.password_hash_threads or max(1, len(os.sched_getaffinity(0)) // settings.workers)
 
 
-def _currency(engines: Engines, store: Store, table: Table, clock: Clock) -> Currency:
+def _currency(engines: Engines, store: Store, table: Table, clock: Clock, counts: Counts) -> Currency:
     if engines.sqlite_file is not None:
         return SharedFile(engines.sqlite_file, table, clock)
-    return Lease(store, PostgresqlFeed(engines.connect), table, clock)
+    return Lease(store, PostgresqlFeed(engines.connect), table, clock, counts)

@@ -1,4 +1,4 @@
-"""What a process does beside answering: keeping memory current, flushing uses; a server also prunes."""
+"""What a process does beside answering: keeping memory current, flushing uses; a server does more."""
 
 import asyncio
 import secrets
@@ -9,6 +9,7 @@ from typing import Any
 import structlog
 
 from nightlatch.hot.currency import Currency
+from nightlatch.metrics import FLUSH_SECONDS, Metrics
 from nightlatch.model.errors import StoreUnavailable
 from nightlatch.store.checkpoint import keep_checkpointing
 from nightlatch.store.engine import Engines
@@ -50,6 +51,20 @@ async def running_memory(
     try:
         async with _running(_keep(currency), _repeat(flush_seconds, flush)):
             await asyncio.sleep(0)  # both have begun then
+            yield
+    finally:
+        await _attempt(flush)
+
+
+@asynccontextmanager
+async def running_metrics(metrics: Metrics) -> AsyncIterator[None]:
+    """Hand on once a second what is counted, until the block ends, then once more."""
+
+    async def flush() -> None:
+        metrics.flush()
+
+    try:
+        async with _running(_repeat(FLUSH_SECONDS, flush)):
             yield
     finally:
         await _attempt(flush)

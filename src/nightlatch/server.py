@@ -6,12 +6,15 @@ import gc
 import ipaddress
 import multiprocessing
 import os
+import resource
+import shutil
 import signal
 import socket
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any, Final
 
 import structlog
@@ -20,8 +23,10 @@ from granian.constants import HTTPModes, Interfaces, Loops, SSLProtocols
 from granian.errors import ConfigurationError
 from granian.http import HTTP1Settings
 
-from nightlatch.log import configure_logging
+from nightlatch.log import configure_logging, log_loop_errors
+from nightlatch.metrics import Exposition, Metrics, metrics_folder
 from nightlatch.model.errors import CannotStart
+from nightlatch.second_port import second_port
 from nightlatch.settings import Settings
 from nightlatch.version import server_version
 
@@ -40,6 +45,8 @@ def serve(settings: Settings) -> int:
     An empty SQLite file gets its schema first. Raises CannotStart when the schema, the
     certificate or the address forbid to start.
     """
+    # A core dump would hold passwords and tokens. Workers inherit this.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     configure_logging(settings)
     _check_address(settings)
     asyncio.run(_prepare(settings))
@@ -68,7 +75,8 @@ def serve(settings: Settings) -> int:
             respawn_failed_workers=True,
             workers_kill_timeout=WORKER_KILL_SECONDS,
         )
-        server.serve(target_loader=partial(_load, settings), wrap_loader=False)
+        with metrics_folder() as folder, second_port(settings, Exposition(folder).read):
+            server.serve(target_loader=partial(_load, settings, folder), wrap_loader=False)
     except (OSError, ConfigurationError, RuntimeError, ValueError) as error:
         raise CannotStart(f"The server cannot start: {error}") from error
     except SystemExit as stop:
@@ -113,17 +121,18 @@ async def _prepare(settings: Settings) -> None:
         await check_schema(engines)
 
 
-def _load(settings: Settings) -> Any:
+def _load(settings: Settings, metrics: Path) -> Any:
     """The application, built inside a worker process when its event loop starts it."""
     configure_logging(settings)
-    return _Worker(settings)
+    return _Worker(settings, metrics)
 
 
 class _Worker:
     """ASGI application of one worker: builds everything at start-up, takes it down at the end."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, metrics: Path) -> None:
         self._settings = settings
+        self._metrics = metrics
         # The first call is that of the server for the application's life.
         self._application: Any = self._live
 
@@ -133,9 +142,10 @@ class _Worker:
 
     async def _live(self, _: Any, receive: Any, send: Any) -> None:
         await receive()
+        log_loop_errors(asyncio.get_running_loop())
         async with contextlib.AsyncExitStack() as stack:
             try:
-                self._application = await stack.enter_async_context(_built(self._settings))
+                self._application = await stack.enter_async_context(_built(self._settings, self._metrics))
             except Exception as error:
                 _log.exception("worker_failed_to_start")
                 await send({"type": "lifespan.startup.failed", "message": type(error).__name__})
@@ -149,17 +159,18 @@ class _Worker:
 
 
 @asynccontextmanager
-async def _built(settings: Settings) -> AsyncIterator[Any]:
+async def _built(settings: Settings, folder: Path) -> AsyncIterator[Any]:
     from nightlatch.app import built_services, opened_engines
-    from nightlatch.background import running_background
-    from nightlatch.edge.asgi import build_application
+    from nightlatch.background import running_background, running_metrics
+    from nightlatch.edge.asgi import build_application, timed_routes
     from nightlatch.edge.forwarded_for import ForwardedFor
 
-    _end_with_parent()
+    _end_with_parent(folder)
     async with (
         opened_engines(settings) as engines,
         built_services(settings, engines) as services,
         running_background(services, engines, settings.use_flush_seconds),
+        running_metrics(Metrics(services, timed_routes(services), folder)),
     ):
         application = build_application(
             services,
@@ -168,13 +179,14 @@ async def _built(settings: Settings) -> AsyncIterator[Any]:
             settings.body_seconds_max,
             settings.token_header,
             settings.public_url,
+            Exposition(folder).read if settings.metrics_port is None else None,
         )
         trusted = settings.trusted_proxies
         yield ForwardedFor(application, trusted) if trusted else application
     _log.info("worker_stopped", pid=os.getpid())
 
 
-def _end_with_parent() -> None:
+def _end_with_parent(folder: Path) -> None:
     """End this worker when the main process is gone, however it went: nobody else would."""
     parent = multiprocessing.parent_process()
     if parent is None:
@@ -184,6 +196,7 @@ def _end_with_parent() -> None:
     def orphaned() -> None:
         loop.remove_reader(parent.sentinel)
         _log.warning("main_process_gone", pid=os.getpid())
+        shutil.rmtree(folder, ignore_errors=True)
         # A thread, not the loop: it must also end a worker that is stuck outside its loop.
         deadline = threading.Timer(ORPHAN_KILL_SECONDS, os._exit, (1,))
         deadline.daemon = True

@@ -65,6 +65,15 @@ class Settings(BaseModel):
         description="Where people reach Nightlatch, such as `https://auth.example.com`: links to set a "
         "password begin with it. Without it they begin with `host` and `port`.",
     )
+    metrics_port: int | None = Field(
+        None,
+        ge=1,
+        le=65535,
+        description="A second port for `/metrics` and health, without TLS; `/metrics` is then on it only.",
+    )
+    metrics_host: str = Field(
+        "127.0.0.1", min_length=1, description="Address to listen on for `metrics_port`."
+    )
     tls_certificate: Path | None = Field(
         None, description="PEM file with the certificate chain; needs `tls_key`. TLS 1.2 at least."
     )

@@ -15,6 +15,7 @@ import os
 import random
 import signal
 import time
+from pathlib import Path
 from typing import Any
 
 import nightlatch.server
@@ -44,7 +45,7 @@ def _stall() -> None:
     time.sleep(random.uniform(*STALL_SECONDS))
 
 
-def load(settings: Settings) -> Any:
+def load(settings: Settings, metrics: Path) -> Any:
     """What granian calls in each worker in place of Nightlatch's own loader."""
     from tests.robustness.patches import PATCHES
 
@@ -54,7 +55,7 @@ def load(settings: Settings) -> Any:
         from tests.robustness.verifier import built_service
 
         nightlatch.server._built = built_service
-    return _Disturbed(_load(settings))
+    return _Disturbed(_load(settings, metrics))
 
 
 class _Disturbed:

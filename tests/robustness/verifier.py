@@ -6,6 +6,7 @@ checker judge it by the same rules; and /health/ready/ when it can tell that a t
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import nightlatch.server
@@ -19,9 +20,9 @@ READY_PATH = "/health/ready/"
 
 
 @asynccontextmanager
-async def built_service(settings: Settings) -> AsyncIterator[Any]:
+async def built_service(settings: Settings, folder: Path) -> AsyncIterator[Any]:
     """What a worker serves, in place of `nightlatch.server._built`."""
-    nightlatch.server._end_with_parent()
+    nightlatch.server._end_with_parent(folder)
     async with open_verifier(settings.database_url.get_secret_value()) as verifier:
         yield _Service(verifier)
 

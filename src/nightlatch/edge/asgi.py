@@ -1,5 +1,6 @@
 """The ASGI application: every layer around the API, from the outside in."""
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from fastapi import FastAPI
@@ -8,7 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute
+from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from nightlatch.edge.answers import Answer, answer, detail, internal_error, not_found
@@ -18,11 +19,13 @@ from nightlatch.edge.health import live_resource, ready_resource
 from nightlatch.edge.introspect import introspect_resource
 from nightlatch.edge.login import login_resource
 from nightlatch.edge.logout import logout_resource, logoutall_resource
+from nightlatch.edge.metrics import MetricsPage
 from nightlatch.edge.organizations import organizations_resource
 from nightlatch.edge.password import password_resource
 from nightlatch.edge.password_page import PasswordPage
 from nightlatch.edge.request_log import RequestLog
 from nightlatch.edge.request_shape import RequestShape
+from nightlatch.edge.request_times import OTHER, RequestTimes
 from nightlatch.edge.resource import describe, route
 from nightlatch.edge.revoke import revoke_resource
 from nightlatch.edge.tokens import token_list_resource, token_resource
@@ -47,6 +50,11 @@ _METHODS: Final = ("GET", "HEAD", "POST", "DELETE", "OPTIONS")
 _EXPOSED: Final = ("Retry-After", "WWW-Authenticate", "X-Request-Id")
 
 
+def timed_routes(services: Services) -> tuple[str, ...]:
+    """Every name under which requests are timed."""
+    return (*(make_resource(services).path for make_resource in _RESOURCES), OTHER)
+
+
 def build_application(
     services: Services,
     version: str,
@@ -54,10 +62,11 @@ def build_application(
     body_seconds_max: float,
     token_header: str | None,
     public_url: str | None = None,
+    read_metrics: Callable[[], bytes] | None = None,
 ) -> ASGIApp:
-    """The application for one process, on services that outlive it."""
+    """The application for one process, on services that outlive it; without `read_metrics` none are shown."""
     document = FastAPI(title="Nightlatch", version=version)
-    routes: list[BaseRoute] = []
+    routes: list[Route] = []
     for make_resource in _RESOURCES:
         resource = make_resource(services)
         describe(document, resource)
@@ -73,7 +82,8 @@ def build_application(
         },
     )
     app.router.redirect_slashes = False
-    inner: ASGIApp = BodyLimits(RequestShape(app), body_seconds_max)
+    timed = RequestTimes(app, services.counts, {each.endpoint: each.path for each in routes})
+    inner: ASGIApp = BodyLimits(RequestShape(timed), body_seconds_max)
     if cors_origins:
         inner = CORSMiddleware(
             inner,
@@ -83,6 +93,8 @@ def build_application(
             expose_headers=_EXPOSED,
             max_age=600,
         )
+    if read_metrics is not None:
+        inner = MetricsPage(inner, read_metrics)
     return Verify(RequestLog(inner), services, token_header)
 
 

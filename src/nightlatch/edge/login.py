@@ -8,7 +8,7 @@ from nightlatch.edge import documents
 from nightlatch.edge.body import FORM, JSON, MULTIPART, read_body
 from nightlatch.edge.fields import LoginFields, read_login
 from nightlatch.edge.resource import Operation, Resource
-from nightlatch.model.errors import CredentialsRejected, Overloaded, TokenLimitReached
+from nightlatch.model.errors import CredentialsRejected, NightlatchError, Overloaded, TokenLimitReached
 from nightlatch.model.times import wire_time
 from nightlatch.usecases.check_password import Credentials
 from nightlatch.usecases.log_in import Login, log_in
@@ -33,10 +33,13 @@ def login_resource(services: Services) -> Resource:
         )
         try:
             issued = await log_in(services, asked)
-        except (CredentialsRejected, TokenLimitReached, Overloaded) as error:
-            # The username stays out: people type passwords there.
-            _log.info("login_refused", code=error.code, reason=error.detail)
+        except NightlatchError as error:
+            services.counts.logins[error.code] += 1
+            if isinstance(error, CredentialsRejected | TokenLimitReached | Overloaded):
+                # The username stays out: people type passwords there.
+                _log.info("login_refused", code=error.code, reason=error.detail)
             raise
+        services.counts.logins["accepted"] += 1
         ids = [token.id for token in issued.replaced]
         ended = {"replaced": ids[:_IDS_MAX], "replaced_count": len(ids)} if ids else {}
         _log.info("login", token_id=issued.token.id, organization_id=fields.organization_id, **ended)

@@ -14,6 +14,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from nightlatch.counts import (
+    ACCEPTED,
+    ACCEPTED_READ,
+    REFUSED_ABSENT,
+    REFUSED_INVALID,
+    REFUSED_INVALID_READ,
+    REFUSED_MALFORMED,
+    REFUSED_ORGANIZATION,
+    UNAVAILABLE,
+)
 from nightlatch.edge import documents
 from nightlatch.edge.resource import Operation, Resource
 from nightlatch.hot.header import HeaderFault, TokenHeader
@@ -33,6 +43,12 @@ _NOT_STORED: Final = (b"cache-control", b"no-store")
 _NOT_SNIFFED: Final = (b"x-content-type-options", b"nosniff")
 _EMPTY: Final = (b"content-length", b"0")
 _END: Final = {"type": "http.response.body", "body": b""}
+_REFUSALS: Final = {
+    HeaderFault.ABSENT: REFUSED_ABSENT,
+    HeaderFault.NO_TOKEN: REFUSED_MALFORMED,
+    HeaderFault.SPACES: REFUSED_MALFORMED,
+    HeaderFault.CHARACTERS: REFUSED_MALFORMED,
+}
 _FORBIDDEN: Final = "You do not have permission to perform this action."
 
 
@@ -85,6 +101,7 @@ class Verify:
         self._app = app
         self._services = services
         self._find = services.lookup.find_nowait
+        self._verdicts = services.counts.verdicts
         self._token_header = token_header.lower().encode("ascii") if token_header else None
         self._read = frozenset((b"authorization", ORGANIZATION_HEADER, self._token_header))
 
@@ -114,15 +131,23 @@ class Verify:
         client = scope["client"]
         address = client[0] if client else ""
         verdict = self._find(sent or b"", address)
-        known = verdict if type(verdict) is Known else await self._known_or_refused(verdict, address, send)
-        if known is None:
-            return
+        cell = ACCEPTED
+        if type(verdict) is Known:
+            known = verdict
+        else:
+            found = await self._known_or_refused(verdict, address, send)
+            if found is None:
+                return
+            known = found
+            cell = ACCEPTED_READ
         if organizations is not None or scope["query_string"]:
             own_organization = known.packed[: known.packed.index(SEPARATOR)]
             named = (organizations or []) + _asked(scope["query_string"])
             if any(asked != own_organization for asked in named):
+                self._verdicts[REFUSED_ORGANIZATION + cell] += 1
                 await _refuse(send, 403, _FORBIDDEN)
                 return
+        self._verdicts[cell] += 1
         await send(_accepted(known.packed))
         await send(_END)
 
@@ -130,14 +155,18 @@ class Verify:
         self, verdict: Known | HeaderFault | TokenHeader, address: str, send: Send
     ) -> Known | None:
         """What the database says where memory does not know; None when a refusal has been sent."""
+        invalid = REFUSED_INVALID
         if isinstance(verdict, TokenHeader):
+            invalid = REFUSED_INVALID_READ
             try:
                 verdict = await verify_unknown(self._services, verdict, address)
             except Unavailable as error:
+                self._verdicts[UNAVAILABLE] += 1
                 retry = (b"retry-after", str(error.retry_after).encode("ascii"))
                 await _refuse(send, 503, error.public, retry)
                 return None
         if isinstance(verdict, HeaderFault):
+            self._verdicts[_REFUSALS.get(verdict, invalid)] += 1
             await _refuse(send, 401, verdict.value, (b"www-authenticate", b"Token"))
             return None
         return verdict

@@ -25,6 +25,7 @@ from typing import Final
 import structlog
 
 from nightlatch.clock import Clock
+from nightlatch.counts import Counts
 from nightlatch.fresh.read_times import ReadTimes
 from nightlatch.hot.table import Table
 from nightlatch.model.errors import StoreUnavailable, VerdictUnknown
@@ -38,8 +39,10 @@ MARGIN_SECONDS: Final = 0.005
 WAIT_SECONDS_MAX: Final = 1.0
 """How long a request waits for the read that makes memory current; then 503."""
 READ_SECONDS_MAX: Final = 2.0
-STRICT_READ_SECONDS: Final = 0.5
-"""How often the feed is read where the lease is 0, to see when it is not 0 any more."""
+PAUSE_SECONDS_MAX: Final = 0.5
+"""How often the feed is read where the lease asks for less: to know whether the database is there."""
+HEARD_SECONDS_MAX: Final = 0.9
+"""With the pause and the time of a read: an absence is told within a second (health)."""
 RETRY_SECONDS: Final = 0.1
 CLOCK_STEP_SECONDS: Final = 1.0
 """A step of the database's clock beyond this makes ages in memory wrong: it is forgotten."""
@@ -51,12 +54,16 @@ _random = secrets.SystemRandom()
 class Lease:
     """Whether memory may answer, on PostgreSQL (`hot.currency.Currency`)."""
 
-    def __init__(self, store: Store, feed: PostgresqlFeed, table: Table, clock: Clock) -> None:
+    def __init__(
+        self, store: Store, feed: PostgresqlFeed, table: Table, clock: Clock, counts: Counts
+    ) -> None:
         self._store = store
         self._feed = feed
         self._table = table
         self._elapsed = clock.elapsed_seconds
+        self._errors = counts.database_errors
         self._until = 0.0
+        self._lapsed = 0.0
         # The database's clock less ours: between these two. The larger one is used, by which tokens
         # expire too early rather than too late.
         self._earliest = self._offset = 0.0
@@ -122,6 +129,26 @@ class Lease:
         while (remaining := until - self._elapsed()) > 0:  # noqa: ASYNC110
             await asyncio.sleep(remaining)
 
+    def check_heard(self) -> None:
+        """Raise StoreUnavailable unless a read that began within the last second was answered."""
+        if not self._begun or self.age_seconds() > HEARD_SECONDS_MAX:
+            raise StoreUnavailable(
+                "The database did not answer in time. Try again later.", self._failure or "no answer"
+            )
+
+    def age_seconds(self) -> float:
+        """Since the last read that was answered began."""
+        return self._elapsed() - self._begun if self._begun else 0.0
+
+    def lapsed_seconds(self) -> float:
+        """How long there was no lease, the time before the first and lease 0 left out."""
+        return self._lapsed + self._lapsed_now()
+
+    def _lapsed_now(self) -> float:
+        if self._strict or not self._until:
+            return 0.0
+        return max(0.0, self._elapsed() - self._until)
+
     async def keep(self) -> None:
         """Read the feed about three times per lease, at once where somebody waits for it."""
         self._next_read = asyncio.get_running_loop().create_future()
@@ -162,6 +189,7 @@ class Lease:
         try:
             feed = await self._feed.read(self._table.applied, READ_SECONDS_MAX)
         except StoreUnavailable as error:
+            self._errors["feed"] += 1
             if self._failure is None:
                 _log.warning("memory_not_current", reason=error.detail)
             self._failure = error.detail or error.code
@@ -171,7 +199,7 @@ class Lease:
         self._failure = None
         self._trust(begun, self._elapsed(), feed)
         if self._strict:
-            return STRICT_READ_SECONDS
+            return PAUSE_SECONDS_MAX
         needed = self._times.lease_needed(self._elapsed() - due, feed.snapshot.lease_seconds)
         if needed is not None:
             _log.warning(
@@ -180,9 +208,8 @@ class Lease:
                 needed_milliseconds=round(needed * 1000),
                 consequence="requests wait for reads of the change feed; see nightlatch lease set",
             )
-        return (
-            begun + feed.snapshot.lease_seconds / READS_PER_LEASE * _random.uniform(0.9, 1) - self._elapsed()
-        )
+        pause = min(feed.snapshot.lease_seconds / READS_PER_LEASE, PAUSE_SECONDS_MAX)
+        return begun + pause * _random.uniform(0.9, 1) - self._elapsed()
 
     def _trust(self, begun: float, ended: float, feed: Feed) -> None:
         """One synchronous step: first the changes, then the trust that their read allows (H1, H35)."""
@@ -195,6 +222,7 @@ class Lease:
         if latest < self._earliest - CLOCK_STEP_SECONDS or earliest > self._offset + CLOCK_STEP_SECONDS:
             self._table.start_over(snapshot)
         self._earliest, self._offset = earliest, latest
+        self._lapsed += self._lapsed_now()
         self._strict = snapshot.lease_seconds == 0
         self._begun, self._pulse = begun, feed.pulse
         self._until = begun + snapshot.lease_seconds

@@ -58,14 +58,26 @@ class SharedFile:
 
     async def wait_current(self) -> None:
         """Catch up, at once. Raises StoreUnavailable."""
-        if self.database_seconds_nowait() is None:
-            self._catch_up()
+        self.check_heard()
 
     async def wait_confirmed(self) -> None:
         """Nothing to wait for: there is one file."""
 
     async def wait_in_force(self) -> None:
         """Nothing to wait for: every process sees the commit before it answers again."""
+
+    def check_heard(self) -> None:
+        """Catch up, which is what a request would do. Raises StoreUnavailable."""
+        if self.database_seconds_nowait() is None:
+            self._catch_up()
+
+    def age_seconds(self) -> float:
+        """None: the file is asked each time."""
+        return 0.0
+
+    def lapsed_seconds(self) -> float:
+        """None: there is no lease."""
+        return 0.0
 
     async def keep(self) -> None:
         """Watch what the header cannot tell: a file replaced by another, and a clock that was set."""

@@ -39,7 +39,9 @@ class HashThreads:
     """Runs work on so many threads; work that has not begun within `wait_seconds` is refused."""
 
     def __init__(self, threads: int, wait_seconds: float) -> None:
-        self._threads = threads
+        self.threads: Final = threads
+        self.pending = 0
+        self.hashed = 0
         self._wait_seconds = wait_seconds
         # Enough that no thread waits for the loop: what is being hashed, one more for each thread,
         # and what is done and has not been handed over.
@@ -54,6 +56,13 @@ class HashThreads:
 
     async def run(self, work: Callable[[], _Result]) -> _Result:
         """The result of the work. Raises Overloaded when its turn does not come in time."""
+        self.pending += 1
+        try:
+            return await self._run(work)
+        finally:
+            self.pending -= 1
+
+    async def _run(self, work: Callable[[], _Result]) -> _Result:
         until = time.monotonic() + self._wait_seconds
         try:
             async with asyncio.timeout(self._wait_seconds):
@@ -87,6 +96,7 @@ class HashThreads:
         # In the thread that has done it.
         with self._lock:
             self._under_way -= 1
+            self.hashed += not done.cancelled() and done.exception() is None
             now = time.monotonic()
             if not self._done:
                 self._first_done = now
@@ -95,7 +105,7 @@ class HashThreads:
             next_seconds = 0.0 if failed else done.result()[1]
             due = (
                 # A thread without work is reason enough: with one login at a time nothing ever waits.
-                self._under_way < self._threads
+                self._under_way < self.threads
                 or len(self._done) >= TOGETHER_MAX
                 or now - self._first_done + next_seconds > TOGETHER_SECONDS
             )

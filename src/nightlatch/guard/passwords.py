@@ -62,6 +62,21 @@ class Passwords:
         """Whether the hash was made with other parameters than are set now."""
         return self._hasher.check_needs_rehash(password_hash)
 
+    @property
+    def threads(self) -> int:
+        """How many hashes are computed at once."""
+        return self._threads.threads
+
+    @property
+    def pending(self) -> int:
+        """How many hashes are being computed or waited for."""
+        return self._threads.pending
+
+    @property
+    def hashed(self) -> int:
+        """How many have been computed."""
+        return self._threads.hashed
+
     def close(self) -> None:
         """Let the threads end; hashes under way are finished."""
         self._threads.close()

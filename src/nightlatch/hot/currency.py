@@ -39,6 +39,18 @@ class Currency(Protocol):
         """
         ...
 
+    def check_heard(self) -> None:
+        """Raise StoreUnavailable unless the database was heard from within the last second."""
+        ...
+
+    def age_seconds(self) -> float:
+        """How old in seconds what memory was last compared with may be."""
+        ...
+
+    def lapsed_seconds(self) -> float:
+        """For how many seconds in all memory could not answer though it had been able to before."""
+        ...
+
     async def keep(self) -> None:
         """Keep memory current until cancelled."""
         ...

@@ -12,7 +12,7 @@ from nightlatch.model.errors import CannotStart
 from nightlatch.store import tables
 from nightlatch.store.engine import Engines
 from nightlatch.store.failures import translated
-from nightlatch.version import server_version
+from nightlatch.version import is_newer, server_version
 
 _ADVISORY_LOCK = 0x6E6C6174
 """Held while migrating, so that two `nightlatch migrate` on one PostgreSQL take turns."""
@@ -72,15 +72,11 @@ def _refuse_newer(connection: Connection, found: str | None) -> None:
     if found is None:
         return
     oldest = connection.execute(select(tables.installation.c.oldest_server)).scalar_one()
-    if _numbers(oldest) > _numbers(server_version()):
+    if is_newer(oldest):
         raise CannotStart(
             f"The database needs nightlatch {oldest} or later, this is {server_version()}. "
             f"Run: pip install --upgrade 'nightlatch>={oldest}'"
         )
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split(".") if part.isdigit())
 
 
 def _revision(connection: Connection) -> str | None:

@@ -1,8 +1,10 @@
 """Units of work: where a transaction begins and ends, and nowhere else."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
+from nightlatch.counts import Counts
+from nightlatch.model.errors import StoreUnavailable
 from nightlatch.store.connection import Connection
 from nightlatch.store.engine import Engines
 from nightlatch.store.failures import translated
@@ -11,8 +13,9 @@ from nightlatch.store.failures import translated
 class Store:
     """The database, seen from the use cases."""
 
-    def __init__(self, engines: Engines) -> None:
+    def __init__(self, engines: Engines, counts: Counts) -> None:
         self._engines = engines
+        self._errors = counts.database_errors
 
     @property
     def is_file(self) -> bool:
@@ -29,7 +32,7 @@ class Store:
 
         Raises StoreUnavailable.
         """
-        with translated():
+        with self._counted("read"):
             async with self._engines.reading.connect() as connection:
                 yield connection
 
@@ -40,6 +43,15 @@ class Store:
         Raises StoreUnavailable; when the COMMIT itself was cut off, what was done may have
         happened. An error in the block undoes everything in it.
         """
-        with translated():
+        with self._counted("write"):
             async with self._engines.writing.begin() as connection:
                 yield connection
+
+    @contextmanager
+    def _counted(self, operation: str) -> Iterator[None]:
+        try:
+            with translated():
+                yield
+        except StoreUnavailable:
+            self._errors[operation] += 1
+            raise

@@ -1,5 +1,6 @@
 """The one way in which tokens end before their time."""
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -24,4 +25,6 @@ async def ending_tokens(services: Services) -> AsyncIterator[Connection]:
     except Refused:
         await services.currency.wait_in_force()
         raise
+    committed = time.monotonic()
     await services.currency.wait_in_force()
+    services.counts.revocation(time.monotonic() - committed)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from nightlatch.counts import Counts
 from nightlatch.model.records import StartedOver
 from nightlatch.store.engine import open_engines, sqlite_url
 from nightlatch.store.schema import migrate
@@ -30,7 +31,7 @@ async def restore(database: Path, backup: Path, progress: Progress) -> Restored:
         engines = open_engines(sqlite_url(place.copy))
         try:
             await migrate(engines)
-            async with Store(engines).write() as connection:
+            async with Store(engines, Counts()).write() as connection:
                 over = await started_over(connection)
         finally:
             await engines.close()

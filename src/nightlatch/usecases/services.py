@@ -2,12 +2,15 @@
 
 from dataclasses import dataclass
 
+from nightlatch.counts import Counts
 from nightlatch.fresh.fills import Fills
 from nightlatch.guard.password_rules import PasswordRules
 from nightlatch.guard.passwords import Passwords
 from nightlatch.hot.currency import Currency
 from nightlatch.hot.lookup import Lookup
+from nightlatch.hot.table import Table
 from nightlatch.hot.uses import Uses
+from nightlatch.store.schema_watch import SchemaWatch
 from nightlatch.store.store import Store
 
 
@@ -16,10 +19,12 @@ class Memory:
     """All that answering for tokens takes: what a verifier has as well."""
 
     store: Store
+    table: Table
     lookup: Lookup
     currency: Currency
     fills: Fills
     uses: Uses
+    counts: Counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,3 +33,4 @@ class Services(Memory):
 
     passwords: Passwords
     password_rules: PasswordRules
+    schema: SchemaWatch

@@ -23,6 +23,13 @@ from nightlatch.usecases.services import Services
 
 PASSWORD = "correct horse battery"
 CHEAP_HASH = {"password_hash_memory_kib": 8, "password_hash_time_cost": 1}
+NOT_THROTTLED = {
+    "failed_logins_per_account": "1000000 per 1h",
+    "failed_logins_per_address": "1000000 per 1h",
+}
+"""For tests whose many failures are about something else."""
+ADDRESS = "192.0.2.1"
+"""From where a login without a server comes."""
 
 _Result = TypeVar("_Result")
 
@@ -38,7 +45,7 @@ class Person:
     @property
     def credentials(self) -> Credentials:
         """As a use case takes them."""
-        return Credentials(self.username, self.password, self.organization_id)
+        return Credentials(self.username, self.password, self.organization_id, ADDRESS)
 
     @property
     def login_body(self) -> dict[str, str]:
@@ -55,7 +62,9 @@ class Accounts:
 
     def __init__(self, database_url: str, **settings: Any) -> None:
         self.database_url = database_url
-        self._settings = load_settings({"database_url": database_url, **CHEAP_HASH, **settings}, None, {})
+        self._settings = load_settings(
+            {"database_url": database_url, **CHEAP_HASH, **NOT_THROTTLED, **settings}, None, {}
+        )
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()

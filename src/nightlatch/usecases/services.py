@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from nightlatch.fresh.fills import Fills
 from nightlatch.guard.password_rules import PasswordRules
 from nightlatch.guard.passwords import Passwords
+from nightlatch.guard.throttle import Throttle
 from nightlatch.hot.currency import Currency
 from nightlatch.hot.lookup import Lookup
 from nightlatch.hot.uses import Uses
@@ -28,3 +29,4 @@ class Services(Memory):
 
     passwords: Passwords
     password_rules: PasswordRules
+    throttle: Throttle

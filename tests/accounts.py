@@ -4,7 +4,7 @@ import asyncio
 import secrets
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from sqlalchemy import text
@@ -115,9 +115,10 @@ class Accounts:
         self.do(add_member, OrganizationId(organization_id), person.username, role)
         return Person(organization_id, person.username)
 
-    def log_in(self, person: Person, name: str = "") -> str:
+    def log_in(self, person: Person, name: str = "", address: str = ADDRESS) -> str:
         """A token in clear."""
-        return self.do(log_in, Login(person.credentials, name, None, "test")).token.reveal()
+        credentials = replace(person.credentials, address=address)
+        return self.do(log_in, Login(credentials, name, None, "test")).token.reveal()
 
     def sql(self, statement: str, **parameters: Any) -> list[Any]:
         """Raw SQL in a transaction of its own, as an operator's shell would run it; the rows."""

@@ -40,15 +40,14 @@ _GIVE_BACK = (
 _RESET = delete(throttle).where(_OF_KEY)
 _FREE = throttle.c.free_at < database_now()
 _FIND_FREE = select(throttle.c.key).where(_FREE).limit(1)
-_PURGE = delete(throttle).where(
-    throttle.c.key.in_(
-        select(throttle.c.key)
-        .where(_FREE)
-        .order_by(throttle.c.free_at)
-        .limit(BATCH_ROWS)
-        .with_for_update(skip_locked=True)
-    )
+_BATCH = (
+    select(throttle.c.key)
+    .where(_FREE)
+    .order_by(throttle.c.free_at)
+    .limit(BATCH_ROWS)
+    .with_for_update(skip_locked=True)
 )
+_PURGE = delete(throttle).where(throttle.c.key.in_(_BATCH)).returning(throttle.c.key)
 
 
 def _ahead(row: Any) -> float:

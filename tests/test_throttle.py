@@ -313,6 +313,7 @@ def at_once(accounts: Accounts, logins: list[Login]) -> Counter[type | None]:
     return Counter(type(outcome) if isinstance(outcome, Exception) else None for outcome in outcomes)
 
 
+@pytest.mark.slow
 def test_a_throttled_attempt_does_not_wait_for_a_turn_to_be_hashed(
     database: Database, throttled: Accounts
 ) -> None:

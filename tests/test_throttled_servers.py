@@ -117,7 +117,7 @@ def test_what_was_counted_survives_a_restart(accounts: Accounts, database: Datab
     ).wait_ready()
     try:
         assert statuses(guess_at_once(serving.port, person))[400] == BURST
-        serving.kill()
+        serving.stop()
         serving.restart()
         serving.wait_ready()
         assert statuses(guess_at_once(serving.port, person))[429] == GUESSES
@@ -137,7 +137,7 @@ def test_the_client_is_whom_a_trusted_proxy_tells(
 
     def guess(address: str) -> int:
         headers = [("X-Forwarded-For", address), ("Content-Type", "application/json")]
-        body = b'{"username": "x@x", "password": "x", "organization_id": "zzzzzz"}'
+        body = b'{"username": "behind@proxy", "password": "x", "organization_id": "zzzzzz"}'
         return exchange(serving.port, "POST", "/api/auth/login/", headers, body).status
 
     try:

@@ -49,9 +49,11 @@ async def check_password(
         raise CredentialsRejected("password too long")
     attempt = _attempt(credentials)
     found = await _find(services, attempt, confirmed)
-    async with counted_attempt(services, attempt, found.counted):
+    async with counted_attempt(services, attempt, found.counted) as begin:
         password_hash = found.password_hash
-        if not await services.passwords.matches(credentials.password, password_hash):
+        # Whoever guesses from everywhere fills the queue, and not that of people at home.
+        preferred = found.counted.is_known
+        if not await services.passwords.matches(credentials.password, password_hash, begin, preferred):
             raise CredentialsRejected("no such member" if password_hash is None else "wrong password")
         candidate = found.candidate()
         if candidate is None or not candidate.active:

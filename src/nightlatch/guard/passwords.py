@@ -42,8 +42,13 @@ class Passwords:
         self._nobody = self._hasher.hash(secrets.token_urlsafe(32))
 
     async def hash(self, password: str) -> str:
-        """The password's hash with all its parameters (PHC string). Raises Overloaded."""
-        return await self._threads.run(lambda: self._hasher.hash(normalize_password(password)))
+        """The password's hash with all its parameters (PHC string). Raises Overloaded.
+
+        For people who have shown who they are: they do not wait behind those who have not.
+        """
+        return await self._threads.run(
+            lambda: self._hasher.hash(normalize_password(password)), preferred=True
+        )
 
     async def unusable_hash(self) -> str:
         """A hash that no password matches, and that is checked at the price of any other.

@@ -1,6 +1,6 @@
 """What has been counted against accounts and addresses, by the database's clock."""
 
-from typing import Any, Final
+from typing import Any
 
 from sqlalchemy import Float, bindparam, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
@@ -10,7 +10,6 @@ from nightlatch.store.columns import database_now, later_of, plus_seconds
 from nightlatch.store.connection import Connection
 from nightlatch.store.pruning import BATCH_ROWS
 from nightlatch.store.tables import throttle
-
 
 
 def _seconds(name: str) -> Any:

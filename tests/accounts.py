@@ -4,7 +4,7 @@ import asyncio
 import secrets
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from sqlalchemy import text
@@ -23,6 +23,13 @@ from nightlatch.usecases.services import Services
 
 PASSWORD = "correct horse battery"
 CHEAP_HASH = {"password_hash_memory_kib": 8, "password_hash_time_cost": 1}
+NOT_THROTTLED = {
+    "failed_logins_per_account": "1000000 per 1h",
+    "failed_logins_per_address": "1000000 per 1h",
+}
+"""For tests whose many failures are about something else."""
+ADDRESS = "192.0.2.1"
+"""From where a login without a server comes."""
 
 _Result = TypeVar("_Result")
 
@@ -38,7 +45,7 @@ class Person:
     @property
     def credentials(self) -> Credentials:
         """As a use case takes them."""
-        return Credentials(self.username, self.password, self.organization_id)
+        return Credentials(self.username, self.password, self.organization_id, ADDRESS)
 
     @property
     def login_body(self) -> dict[str, str]:
@@ -55,7 +62,9 @@ class Accounts:
 
     def __init__(self, database_url: str, **settings: Any) -> None:
         self.database_url = database_url
-        self._settings = load_settings({"database_url": database_url, **CHEAP_HASH, **settings}, None, {})
+        self._settings = load_settings(
+            {"database_url": database_url, **CHEAP_HASH, **NOT_THROTTLED, **settings}, None, {}
+        )
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
@@ -106,9 +115,10 @@ class Accounts:
         self.do(add_member, OrganizationId(organization_id), person.username, role)
         return Person(organization_id, person.username)
 
-    def log_in(self, person: Person, name: str = "") -> str:
+    def log_in(self, person: Person, name: str = "", address: str = ADDRESS) -> str:
         """A token in clear."""
-        return self.do(log_in, Login(person.credentials, name, None, "test")).token.reveal()
+        credentials = replace(person.credentials, address=address)
+        return self.do(log_in, Login(credentials, name, None, "test")).token.reveal()
 
     def sql(self, statement: str, **parameters: Any) -> list[Any]:
         """Raw SQL in a transaction of its own, as an operator's shell would run it; the rows."""

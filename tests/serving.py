@@ -30,6 +30,9 @@ class Serving:
                 "port": self.port,
                 "password_hash_memory_kib": 8,
                 "password_hash_time_cost": 1,
+                # Many tests fail on purpose; those about throttling set what they need.
+                "failed_logins_per_account": "1000000 per 1h",
+                "failed_logins_per_address": "1000000 per 1h",
                 **settings,
             }.items()
         }
@@ -46,7 +49,7 @@ class Serving:
         self.process.wait()
         self.process = self._start()
 
-    def wait_ready(self, seconds: float = 20) -> "Serving":
+    def wait_ready(self, seconds: float = 60) -> "Serving":
         """Return when it answers."""
         deadline = time.monotonic() + seconds
         while True:

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 import time
+from typing import Any
 
 import pytest
 
@@ -100,6 +101,67 @@ def test_who_has_gone_is_not_hashed_for() -> None:
             threads.close()
 
     assert asyncio.run(count()) == 2
+
+
+def test_who_is_preferred_waits_for_no_queue() -> None:
+    async def order() -> list[str]:
+        threads = HashThreads(1, 10.0)
+        hashed: list[str] = []
+
+        async def one(name: str) -> None:
+            await threads.run(lambda: hashed.append(name), preferred=name == "preferred")
+
+        try:
+            others = [asyncio.create_task(one("other")) for _ in range(50)]
+            await asyncio.sleep(0)
+            await one("preferred")
+            await asyncio.gather(*others)
+            return hashed
+        finally:
+            threads.close()
+
+    assert asyncio.run(order()).index("preferred") <= TURNS + 1
+
+
+def test_who_is_refused_at_their_turn_is_not_hashed_for_and_gives_it_back() -> None:
+    class RefusedError(Exception):
+        pass
+
+    async def refuse() -> None:
+        raise RefusedError
+
+    async def outcomes() -> list[Any]:
+        threads = HashThreads(1, 10.0)
+        hashed: list[int] = []
+        try:
+            refused = [threads.run(lambda: hashed.append(1), refuse) for _ in range(3 * TURNS)]
+            results = await asyncio.gather(*refused, return_exceptions=True)
+            await threads.run(lambda: hashed.append(2))
+            return [*{type(result) for result in results}, *hashed]
+        finally:
+            threads.close()
+
+    assert asyncio.run(outcomes()) == [RefusedError, 2]
+
+
+def test_what_cannot_be_hashed_in_time_is_turned_away_at_once() -> None:
+    async def outcomes() -> list[Any]:
+        threads = HashThreads(1, 0.5)
+        try:
+            for _ in range(30):
+                await threads.run(lambda: time.sleep(0.01))  # how long the work takes is what is learned
+            waiting = [asyncio.create_task(threads.run(lambda: time.sleep(0.01))) for _ in range(500)]
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            at_once = [task.exception() for task in waiting if task.done()]
+            await asyncio.gather(*waiting, return_exceptions=True)
+            return at_once
+        finally:
+            threads.close()
+
+    at_once = asyncio.run(outcomes())
+    assert len(at_once) > 300
+    assert {type(error) for error in at_once} == {Overloaded}
 
 
 def test_results_are_handed_over_together_only_while_there_is_more_to_hash() -> None:

@@ -355,7 +355,7 @@ def test_nothing_that_holds_a_secret_shows_it_when_it_is_printed() -> None:
     url = f"postgresql://user:{CANARY}@host/db"
     configured = load_settings({"database_url": url}, None, {})
     token = generate_token()
-    credentials = Credentials("ann@example.com", CANARY, "acme")
+    credentials = Credentials("ann@example.com", CANARY, "acme", "192.0.2.1")
     fields = LoginFields(username="a", password=CANARY, organization_id="acme")
     header = read_token_header(f"Token {token.reveal()}".encode())
     things: list[object] = [

@@ -9,6 +9,7 @@ from bench.options import Options
 from bench.sections import (
     compare,
     feed,
+    guesses,
     knox,
     lease,
     logins,
@@ -42,4 +43,5 @@ SECTIONS: Final = {
     "feed": Section(feed.measure, (POSTGRESQL,)),
     "lease": Section(lease.measure, (POSTGRESQL,), by_default=False),
     "logins": Section(logins.measure),
+    "guesses": Section(guesses.measure),
 }

@@ -11,6 +11,7 @@ from nightlatch.fresh.lease import Lease
 from nightlatch.fresh.shared_file import SharedFile
 from nightlatch.guard.password_rules import PasswordRules
 from nightlatch.guard.passwords import Passwords
+from nightlatch.guard.throttle import Throttle
 from nightlatch.hot.currency import Currency
 from nightlatch.hot.lookup import Lookup
 from nightlatch.hot.table import Table
@@ -59,11 +60,19 @@ def built_memory(settings: Settings, engines: Engines) -> Iterator[Memory]:
 async def built_services(settings: Settings, engines: Engines) -> AsyncIterator[Services]:
     """What use cases work with, on those engines; threads end when the block ends."""
     passwords = built_passwords(settings)
+    throttle = Throttle(
+        account=settings.failed_logins_per_account,
+        address=settings.failed_logins_per_address,
+        logins=settings.logins_per_account,
+        processes=settings.workers,
+        wait_seconds=settings.password_hash_wait_seconds,
+    )
     try:
         with built_memory(settings, engines) as memory:
             yield Services(
                 store=memory.store,
                 table=memory.table,
+                throttle=throttle,
                 lookup=memory.lookup,
                 currency=memory.currency,
                 fills=memory.fills,

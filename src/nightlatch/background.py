@@ -15,10 +15,11 @@ from nightlatch.store.checkpoint import keep_checkpointing
 from nightlatch.store.engine import Engines
 from nightlatch.store.sqlite_file import SqliteWriter
 from nightlatch.usecases.flush_uses import flush_uses
-from nightlatch.usecases.prune import prune_expired
+from nightlatch.usecases.prune import prune_expired, prune_throttle
 from nightlatch.usecases.services import Services
 
 PRUNE_SECONDS = 3600.0
+PRUNE_THROTTLE_SECONDS = 60.0
 RESTART_SECONDS = 0.5
 
 _log = structlog.get_logger("nightlatch")
@@ -30,7 +31,10 @@ async def running_background(
     services: Services, engines: Engines, flush_seconds: float
 ) -> AsyncIterator[None]:
     """Run a server's periodic work until the block ends, then flush once more."""
-    works = [_repeat(PRUNE_SECONDS, lambda: prune_expired(services))]
+    works = [
+        _repeat(PRUNE_SECONDS, lambda: prune_expired(services)),
+        _repeat(PRUNE_THROTTLE_SECONDS, lambda: prune_throttle(services)),
+    ]
     if engines.sqlite_file is not None and isinstance(engines.writing, SqliteWriter):
         works.append(keep_checkpointing(engines.writing, engines.sqlite_file))
     async with (

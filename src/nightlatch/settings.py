@@ -23,6 +23,7 @@ from pydantic import (
 )
 
 from nightlatch.model.errors import CannotStart
+from nightlatch.model.rate import Rate, parse_rate
 
 VARIABLE_PREFIX = "NIGHTLATCH_"
 
@@ -43,7 +44,12 @@ def _read_networks(value: object) -> object:
         raise ValueError(f"expected addresses or networks such as 10.0.0.0/8, but {error}") from None
 
 
+def _read_rate(value: object) -> object:
+    return parse_rate(value) if isinstance(value, str) else value
+
+
 _Networks = tuple[IPv4Network | IPv6Network, ...]
+_Rate = Annotated[Rate, BeforeValidator(_read_rate)]
 
 
 class Settings(BaseModel):
@@ -107,6 +113,21 @@ class Settings(BaseModel):
         gt=0,
         le=300,
         description="How long a login may wait for its turn to be hashed before it is answered with 503.",
+    )
+    failed_logins_per_account: _Rate = Field(
+        Rate(10, 1800),
+        description="Failed logins to one account, known or not: so many at once, and as many again in "
+        "that time, one after the other; beyond that 429. Each address that has logged in to the account "
+        "before is counted apart.",
+    )
+    failed_logins_per_address: _Rate = Field(
+        Rate(50, 300),
+        description="Failed logins from one address (of IPv6: one /64) to accounts that it has not logged in "
+        "to before.",
+    )
+    logins_per_account: _Rate | None = Field(
+        None,
+        description="Successful logins to one account, written the same way; by default without limit.",
     )
     body_seconds_max: float = Field(
         10.0, gt=0, le=300, description="How long a client may take to send a request's body (then 408)."

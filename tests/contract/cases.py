@@ -1,5 +1,6 @@
 """Contract cases: reading them, making what they assume, sending them, comparing the answer."""
 
+import base64
 import json
 import re
 from dataclasses import dataclass, field
@@ -7,8 +8,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from nightlatch.model.names import Role
+from nightlatch.model.attempt import Attempt
+from nightlatch.model.names import Email, OrganizationId, Role
 from nightlatch.model.token import parse_token
+from nightlatch.store.columns import SQLITE_NOW
 from nightlatch.usecases.disable_user import disable_user
 from nightlatch.usecases.log_out import log_out
 from tests.accounts import Accounts
@@ -49,8 +52,16 @@ def make_given(accounts: Accounts, given: str) -> Given:
         "organization_id": person.organization_id,
         "other_organization_id": other.organization_id,
         "other_token_id": accounts.log_in(other)[4:16],
+        "nobody": f"nobody-{person.username}",
+        "basic": base64.b64encode(f"{person.username}:{person.password}".encode()).decode(),
         "host": "testserver",
     }
+    if "guessed at too often" in given:
+        if given.endswith("logged in from here before"):
+            accounts.log_in(person, address="127.0.0.1")
+        name = values["nobody" if given.startswith("nobody") else "username"]
+        _use_up(accounts, Attempt(Email(name), OrganizationId(person.organization_id), ""))
+        return Given(values)
     match given:
         case "a user" | "a user, and another organization {other_organization_id}":
             return Given(values)
@@ -77,6 +88,12 @@ def make_given(accounts: Accounts, given: str) -> Given:
         "token_id": token[4:16],
     }
     return Given(values)
+
+
+def _use_up(accounts: Accounts, attempt: Attempt) -> None:
+    """Have the account throttled, by far more failures than a test's server lets through."""
+    later = f"{SQLITE_NOW} + 7200 * 1000000" if accounts.engines.sqlite_file else "now() + interval '2 hours'"
+    accounts.sql(f"INSERT INTO throttle (key, free_at) VALUES (:key, {later})", key=attempt.account)
 
 
 def send_case(port: int, request: dict[str, Any], given: Given) -> Reply:

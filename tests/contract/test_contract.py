@@ -26,6 +26,9 @@ def test_answer_is_the_contracts(case: dict[str, Any], accounts: Accounts, serve
         assert reply.headers["access-control-allow-origin"] == "*"
     if case["expect"]["status"] == 401:
         assert reply.headers["www-authenticate"] == "Token"
+    if case["expect"]["status"] == 429:
+        seconds = reply.headers["retry-after"]
+        assert reply.json["detail"] == f"Request was throttled. Expected available in {seconds} seconds."
     if case["name"] == "21st login":
         assert "/api/auth/tokens/" in reply.json["detail"]
 

@@ -7,8 +7,8 @@ import typer
 
 from nightlatch.model.errors import InvalidValue
 from nightlatch.model.records import TIME_TO_LIVE_SECONDS_DEFAULT
+from nightlatch.model.times import UNIT_SECONDS
 
-_UNITS: Final = {"d": 86400, "h": 3600, "m": 60, "s": 1, "": 1}
 _DURATION: Final = re.compile(r"([0-9]{1,12})([smhd]?)")
 
 TimeToLiveOption = Annotated[
@@ -30,15 +30,15 @@ def read_duration(text: str) -> int | None:
         raise InvalidValue(
             "time_to_live", "A time to live is written as 30d, 12h, 90m, 3600 (seconds) or never."
         )
-    return int(match[1]) * _UNITS[match[2]]
+    return int(match[1]) * UNIT_SECONDS[match[2] or "s"]
 
 
 def write_duration(seconds: int | None) -> str:
     """The same for people, in the largest unit that divides it."""
     if seconds is None:
         return "never"
-    unit = next(name for name, length in _UNITS.items() if seconds % length == 0)
-    return f"{seconds // _UNITS[unit]}{unit}"
+    unit = next(name for name, length in UNIT_SECONDS.items() if seconds % length == 0)
+    return f"{seconds // UNIT_SECONDS[unit]}{unit}"
 
 
 TIME_TO_LIVE_DEFAULT: Final = write_duration(TIME_TO_LIVE_SECONDS_DEFAULT)

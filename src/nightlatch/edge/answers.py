@@ -11,6 +11,7 @@ from nightlatch.model.errors import (
     CredentialsRejected,
     InvalidValue,
     NotFound,
+    Throttled,
     TokenLimitReached,
     TokenRejected,
     Unavailable,
@@ -73,6 +74,8 @@ async def answer(_: Request, raised: Exception) -> Response:
             chosen = unauthenticated(raised.public)
         case TokenLimitReached():
             chosen = Answer(403, {"error": raised.public, "detail": TOKEN_LIMIT_DETAIL, "code": raised.code})
+        case Throttled():
+            chosen = detail(429, raised.public, {"Retry-After": str(raised.retry_after)})
         case NotFound():
             chosen = not_found()
         case Unavailable():

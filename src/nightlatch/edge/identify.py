@@ -10,10 +10,11 @@ from starlette.requests import Request
 from nightlatch.edge.answers import Answer, unauthenticated
 from nightlatch.hot.header import HeaderFault, TokenHeader, read_token_header
 from nightlatch.hot.known import Known
-from nightlatch.model.errors import CredentialsRejected
+from nightlatch.model.errors import CredentialsRejected, Throttled
 from nightlatch.model.standing import Identity
 from nightlatch.model.token import PlainToken
-from nightlatch.usecases.check_password import Credentials, identify
+from nightlatch.usecases.check_password import Credentials
+from nightlatch.usecases.identify import identify
 from nightlatch.usecases.services import Services
 from nightlatch.usecases.verify import verify
 
@@ -69,7 +70,12 @@ async def _identify_by_basic(services: Services, request: Request, header: bytes
     if pair is None:
         raise unauthenticated("Invalid username/password.")
     try:
-        return await identify(services, Credentials(pair[0], pair[1], organization_id))
+        return await identify(
+            services, Credentials(pair[0], pair[1], organization_id, client_address(request))
+        )
+    except Throttled as error:
+        _log.info("basic_refused", code=error.code, reason=error.detail)
+        raise
     except CredentialsRejected as error:
         _log.info("basic_refused", reason=error.detail)
         raise unauthenticated("Invalid username/password.") from None

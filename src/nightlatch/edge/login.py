@@ -7,8 +7,15 @@ from starlette.responses import JSONResponse, Response
 from nightlatch.edge import documents
 from nightlatch.edge.body import FORM, JSON, MULTIPART, read_body
 from nightlatch.edge.fields import LoginFields, read_login
+from nightlatch.edge.identify import client_address
 from nightlatch.edge.resource import Operation, Resource
-from nightlatch.model.errors import CredentialsRejected, NightlatchError, Overloaded, TokenLimitReached
+from nightlatch.model.errors import (
+    CredentialsRejected,
+    NightlatchError,
+    Overloaded,
+    Throttled,
+    TokenLimitReached,
+)
 from nightlatch.model.times import wire_time
 from nightlatch.usecases.check_password import Credentials
 from nightlatch.usecases.log_in import Login, log_in
@@ -26,7 +33,7 @@ def login_resource(services: Services) -> Resource:
         """Make a token from username, password and organization id. Reuse it until it expires."""
         fields = read_login(await read_body(request))
         asked = Login(
-            Credentials(fields.username, fields.password, fields.organization_id),
+            Credentials(fields.username, fields.password, fields.organization_id, client_address(request)),
             fields.name,
             fields.time_to_live,
             _user_agent(request),
@@ -35,7 +42,7 @@ def login_resource(services: Services) -> Resource:
             issued = await log_in(services, asked)
         except NightlatchError as error:
             services.counts.logins[error.code] += 1
-            if isinstance(error, CredentialsRejected | TokenLimitReached | Overloaded):
+            if isinstance(error, CredentialsRejected | Throttled | TokenLimitReached | Overloaded):
                 # The username stays out: people type passwords there.
                 _log.info("login_refused", code=error.code, reason=error.detail)
             raise
@@ -64,6 +71,7 @@ def login_resource(services: Services) -> Resource:
                     408: documents.TOO_SLOW,
                     413: documents.TOO_LARGE,
                     415: documents.response(documents.Detail, "Unsupported media type."),
+                    429: documents.THROTTLED,
                     503: documents.UNAVAILABLE,
                 },
                 {"requestBody": _request_body()},

@@ -25,6 +25,7 @@ RESPONSES: Final = {
     408: documents.TOO_SLOW,
     413: documents.TOO_LARGE,
     415: documents.UNSUPPORTED,
+    429: documents.THROTTLED,
     503: documents.UNAVAILABLE,
 }
 DOCUMENTATION: Final[dict[str, Any]] = {

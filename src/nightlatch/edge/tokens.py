@@ -50,6 +50,7 @@ def token_list_resource(services: Services) -> Resource:
                     400: _BASIC_WITHOUT_ORGANIZATION,
                     401: documents.UNAUTHENTICATED,
                     404: documents.NOT_FOUND,
+                    429: documents.THROTTLED,
                     503: documents.UNAVAILABLE,
                 },
                 {
@@ -93,6 +94,7 @@ def token_resource(services: Services) -> Resource:
                     400: _BASIC_WITHOUT_ORGANIZATION,
                     401: documents.UNAUTHENTICATED,
                     404: documents.NOT_FOUND,
+                    429: documents.THROTTLED,
                     503: documents.UNAVAILABLE,
                 },
                 {

@@ -10,7 +10,7 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 
@@ -21,6 +21,8 @@ TOGETHER_MAX: Final = 4
 """Results that are handed over at once."""
 TOGETHER_SECONDS: Final = 0.06
 """How long the first of them may have to wait, as far as can be told from how long the last hash took."""
+LAST_HASH_WEIGHT: Final = 0.05
+"""Of the last hash, in how long one is taken to last."""
 
 _Result = TypeVar("_Result")
 
@@ -36,7 +38,10 @@ def _give_way_to_requests() -> None:
 
 
 class HashThreads:
-    """Runs work on so many threads; work that has not begun within `wait_seconds` is refused."""
+    """Runs work on so many threads; work that has not begun within `wait_seconds` is refused.
+
+    So is, at once, what comes when more is waiting than is done in that time.
+    """
 
     def __init__(self, threads: int, wait_seconds: float) -> None:
         self.threads: Final = threads
@@ -46,6 +51,10 @@ class HashThreads:
         # Enough that no thread waits for the loop: what is being hashed, one more for each thread,
         # and what is done and has not been handed over.
         self._turns = asyncio.Semaphore(2 * threads + TOGETHER_MAX)
+        # Whoever is not preferred waits here first, and one at a time for a turn.
+        self._door = asyncio.Lock()
+        self._waiting = 0
+        self._hash_seconds = 0.0
         self._pool = ThreadPoolExecutor(
             threads, thread_name_prefix="password-hash", initializer=_give_way_to_requests
         )
@@ -54,21 +63,37 @@ class HashThreads:
         self._done: list[tuple[asyncio.Future[Any], Future[Any]]] = []
         self._first_done = 0.0
 
-    async def run(self, work: Callable[[], _Result]) -> _Result:
-        """The result of the work. Raises Overloaded when its turn does not come in time."""
+    async def run(
+        self,
+        work: Callable[[], _Result],
+        begin: Callable[[], Awaitable[None]] | None = None,
+        preferred: bool = False,
+    ) -> _Result:
+        """The result of the work. Raises Overloaded when its turn does not come in time.
+
+        When it has its turn, `begin` is awaited first: what it raises is raised, and the work not done.
+        With `preferred` it waits behind one at most that is not.
+        """
         self.pending += 1
         try:
-            return await self._run(work)
+            return await self._run(work, begin, preferred)
         finally:
             self.pending -= 1
 
-    async def _run(self, work: Callable[[], _Result]) -> _Result:
+    async def _run(
+        self,
+        work: Callable[[], _Result],
+        begin: Callable[[], Awaitable[None]] | None,
+        preferred: bool,
+    ) -> _Result:
         until = time.monotonic() + self._wait_seconds
+        await self._turn(preferred)
         try:
-            async with asyncio.timeout(self._wait_seconds):
-                await self._turns.acquire()
-        except TimeoutError:
-            raise self._overloaded() from None
+            if begin is not None:
+                await begin()
+        except BaseException:
+            self._turns.release()
+            raise
         waiting: asyncio.Future[_Result] = asyncio.get_running_loop().create_future()
 
         def in_time() -> tuple[_Result, float]:
@@ -81,6 +106,22 @@ class HashThreads:
             self._under_way += 1
         self._pool.submit(in_time).add_done_callback(lambda done: self._finish(waiting, done))
         return await waiting
+
+    async def _turn(self, preferred: bool) -> None:
+        if not preferred and self._waiting * self._hash_seconds > self._wait_seconds * self.threads:
+            raise self._overloaded()
+        self._waiting += not preferred
+        try:
+            async with asyncio.timeout(self._wait_seconds):
+                if preferred:
+                    await self._turns.acquire()
+                else:
+                    async with self._door:
+                        await self._turns.acquire()
+        except TimeoutError:
+            raise self._overloaded() from None
+        finally:
+            self._waiting -= not preferred
 
     def _overloaded(self) -> Overloaded:
         return Overloaded(
@@ -103,6 +144,8 @@ class HashThreads:
             self._done.append((waiting, done))
             failed = done.cancelled() or done.exception() is not None
             next_seconds = 0.0 if failed else done.result()[1]
+            if not failed:
+                self._hash_seconds += LAST_HASH_WEIGHT * (next_seconds - self._hash_seconds)
             due = (
                 # A thread without work is reason enough: with one login at a time nothing ever waits.
                 self._under_way < self.threads

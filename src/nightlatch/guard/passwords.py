@@ -6,6 +6,7 @@ normalised is decision record 0002: NFKC, as NIST SP 800-63B-4 section 3.1.1.2 a
 
 import secrets
 import unicodedata
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from argon2 import PasswordHasher
@@ -41,8 +42,13 @@ class Passwords:
         self._nobody = self._hasher.hash(secrets.token_urlsafe(32))
 
     async def hash(self, password: str) -> str:
-        """The password's hash with all its parameters (PHC string). Raises Overloaded."""
-        return await self._threads.run(lambda: self._hasher.hash(normalize_password(password)))
+        """The password's hash with all its parameters (PHC string). Raises Overloaded.
+
+        For people who have shown who they are: they do not wait behind those who have not.
+        """
+        return await self._threads.run(
+            lambda: self._hasher.hash(normalize_password(password)), preferred=True
+        )
 
     async def unusable_hash(self) -> str:
         """A hash that no password matches, and that is checked at the price of any other.
@@ -51,12 +57,19 @@ class Passwords:
         """
         return await self.hash(secrets.token_urlsafe(32))
 
-    async def matches(self, password: str, password_hash: str | None) -> bool:
+    async def matches(
+        self,
+        password: str,
+        password_hash: str | None,
+        begin: Callable[[], Awaitable[None]] | None = None,
+        preferred: bool = False,
+    ) -> bool:
         """Whether the password is the hashed one; None costs the same and never matches.
 
-        Raises Overloaded when its turn does not come in time.
+        Raises Overloaded when its turn does not come in time, and what `begin` raises, which is awaited
+        when it has. With `preferred` it does not wait behind all those that are not.
         """
-        return await self._threads.run(lambda: self._verify(password, password_hash))
+        return await self._threads.run(lambda: self._verify(password, password_hash), begin, preferred)
 
     def needs_rehash(self, password_hash: str) -> bool:
         """Whether the hash was made with other parameters than are set now."""

@@ -6,6 +6,7 @@
     │   ├── CredentialsRejected    login or Basic: identity could not be established
     │   ├── TokenRejected          no live token stands behind the Authorization header
     │   ├── TokenLimitReached      the organization has as many live tokens as it may
+    │   ├── Throttled              there were too many attempts; later it may be granted
     │   ├── NotFound               there is no such thing, or it is another organization's
     │   ├── AlreadyExists          there is such a thing already
     │   └── LastOwner              it would leave an organization without an owner
@@ -19,6 +20,7 @@ Each has a stable `code` and a `public` sentence, which may leave the process, a
 `detail`, which goes to the log only. None may carry a token or a password in any of the three.
 """
 
+import math
 from typing import ClassVar
 
 
@@ -80,6 +82,20 @@ class TokenLimitReached(Refused):
             "This organization has as many live tokens as it may have.",
             f"organization {organization_id}",
         )
+
+
+class Throttled(Refused):
+    """Too many attempts; the next one is looked at in `retry_after` whole seconds, 1 at least.
+
+    The sentence is that of Django REST framework. What was used up stands in `detail`.
+    """
+
+    code = "throttled"
+
+    def __init__(self, wait_seconds: float, detail: str) -> None:
+        self.retry_after = max(1, math.ceil(wait_seconds))
+        unit = "second" if self.retry_after == 1 else "seconds"
+        super().__init__(f"Request was throttled. Expected available in {self.retry_after} {unit}.", detail)
 
 
 class NotFound(Refused):

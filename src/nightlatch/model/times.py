@@ -1,6 +1,10 @@
-"""Moments as they are written outside."""
+"""Moments and times as they are written outside."""
 
 from datetime import datetime
+from typing import Final
+
+UNIT_SECONDS: Final = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
+"""The units of a time such as 30m, the largest first."""
 
 
 def wire_time(moment: datetime | None) -> str | None:

@@ -68,6 +68,20 @@ class database_now_plus(FunctionElement[datetime]):  # noqa: N801
     inherit_cache = True
 
 
+class plus_seconds(FunctionElement[datetime]):  # noqa: N801
+    """A moment and so many seconds, which may be a fraction."""
+
+    type = Instant()
+    inherit_cache = True
+
+
+class later_of(FunctionElement[datetime]):  # noqa: N801
+    """The later of two moments."""
+
+    type = Instant()
+    inherit_cache = True
+
+
 class database_epoch(FunctionElement[str]):  # noqa: N801
     """Which history the database is in: null while it is a standby, which answers nothing.
 
@@ -113,6 +127,28 @@ def _sqlite_now_plus(element: database_now_plus, compiler: Any, **options: Any) 
 def _postgresql_now_plus(element: database_now_plus, compiler: Any, **options: Any) -> str:
     seconds = compiler.process(element.clauses, **options)
     return f"({POSTGRESQL_NOW} + make_interval(secs => {seconds}))"
+
+
+@compiles(plus_seconds, "sqlite")
+def _sqlite_plus(element: plus_seconds, compiler: Any, **options: Any) -> str:
+    moment, seconds = (compiler.process(clause, **options) for clause in element.clauses)
+    return f"({moment} + CAST({seconds} * 1000000 AS INTEGER))"
+
+
+@compiles(plus_seconds, "postgresql")
+def _postgresql_plus(element: plus_seconds, compiler: Any, **options: Any) -> str:
+    moment, seconds = (compiler.process(clause, **options) for clause in element.clauses)
+    return f"({moment} + make_interval(secs => {seconds}))"
+
+
+@compiles(later_of, "sqlite")
+def _sqlite_later(element: later_of, compiler: Any, **options: Any) -> str:
+    return f"max({compiler.process(element.clauses, **options)})"
+
+
+@compiles(later_of, "postgresql")
+def _postgresql_later(element: later_of, compiler: Any, **options: Any) -> str:
+    return f"greatest({compiler.process(element.clauses, **options)})"
 
 
 def row_offset(offset: int) -> int:

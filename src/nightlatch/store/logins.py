@@ -7,13 +7,15 @@ from typing import Any, Final
 from sqlalchemy import Integer, Row, String, Text, and_, bindparam, insert, literal, select, true
 from sqlalchemy.exc import IntegrityError
 
+from nightlatch.model.attempt import Attempt
 from nightlatch.model.errors import TokenLimitReached
 from nightlatch.model.names import Email, LimitPolicy, OrganizationId, Role, UserId
 from nightlatch.model.token import PlainToken
 from nightlatch.store.columns import database_now, database_now_plus
 from nightlatch.store.connection import Connection
 from nightlatch.store.failures import violated_constraint
-from nightlatch.store.tables import membership, organization, token, user
+from nightlatch.store.known_addresses import NOTED_AGAIN
+from nightlatch.store.tables import known_address, membership, organization, throttle, token, user
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +68,28 @@ _NAMED: Final = (
     .where(user.c.email == bindparam("email"), organization.c.id == bindparam("organization_id"))
     .subquery()
 )
+
+
+def _free_at(key: str) -> Any:
+    return select(throttle.c.free_at).where(throttle.c.key == bindparam(key)).scalar_subquery().label(key)
+
+
 # One row for whatever is asked, of nulls for nobody, so that a row's way takes no time that tells who
 # exists. Nor does anything else here: how many tokens there are is asked after the password.
 _ONE: Final = select(literal(1).label("one")).subquery()
-_CANDIDATE: Final = select(*_NAMED.c).select_from(_ONE.outerjoin(_NAMED, onclause=true()))
+_CANDIDATE: Final = select(
+    *_NAMED.c,
+    database_now().label("now"),
+    *(_free_at(key) for key in ("account", "address", "account_from_address")),
+    select(known_address.c.used)
+    .where(
+        known_address.c.organization_id == _NAMED.c.organization_id,
+        known_address.c.user_id == _NAMED.c.id,
+        known_address.c.address == bindparam("from_address"),
+    )
+    .scalar_subquery()
+    .label("address_used"),
+).select_from(_ONE.outerjoin(_NAMED, onclause=true()))
 
 # Whom the password was checked of, if nothing has changed about them since. Locks organization,
 # membership, user, in the order of every use case.
@@ -112,11 +132,36 @@ _INSERT = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What was counted before an attempt: how many seconds each of its keys' free_at lies ahead.
+
+    `is_known`: there was a login to the account from this address; `is_noted`: within the last day.
+    """
+
+    account: float
+    address: float
+    account_from_address: float
+    is_known: bool
+    is_noted: bool
+
+
 class FoundCandidate:
     """What was found about whom a username and an organization id name: perhaps nothing."""
 
     def __init__(self, row: Row[Any]) -> None:
         self._row = row
+        self.counted = Counted(
+            self._ahead(row.account),
+            self._ahead(row.address),
+            self._ahead(row.account_from_address),
+            is_known=row.address_used is not None,
+            is_noted=row.address_used is not None and row.now - row.address_used < NOTED_AGAIN,
+        )
+
+    def _ahead(self, free_at: datetime | None) -> float:
+        seconds: float = 0.0 if free_at is None else (free_at - self._row.now).total_seconds()
+        return seconds
 
     @property
     def password_hash(self) -> str | None:
@@ -143,11 +188,16 @@ class FoundCandidate:
         )
 
 
-async def find_candidate(
-    connection: Connection, email: Email, organization_id: OrganizationId
-) -> FoundCandidate:
+async def find_candidate(connection: Connection, attempt: Attempt) -> FoundCandidate:
     """Whom to check the password of; found in the same time, as far as can be, if there is nobody."""
-    parameters = {"email": email, "organization_id": organization_id}
+    parameters = {
+        "email": attempt.email,
+        "organization_id": attempt.organization_id,
+        "account": attempt.account,
+        "address": attempt.address,
+        "account_from_address": attempt.account_from_address,
+        "from_address": attempt.network,
+    }
     return FoundCandidate((await connection.execute(_CANDIDATE, parameters)).one())
 
 

@@ -3,62 +3,77 @@
 from dataclasses import dataclass, field
 
 from nightlatch.guard.passwords import is_too_long
+from nightlatch.model.attempt import Attempt, client_network
 from nightlatch.model.errors import CredentialsRejected
-from nightlatch.model.names import EMAIL_CHARACTERS_MAX, OrganizationId, normalize_email
-from nightlatch.model.standing import Identity
-from nightlatch.store.logins import FoundCandidate, LoginCandidate, find_candidate
+from nightlatch.model.names import EMAIL_CHARACTERS_MAX, Email, OrganizationId, normalize_email
+from nightlatch.store.logins import Counted, FoundCandidate, LoginCandidate, find_candidate
 from nightlatch.store.pulse import confirm_primary
+from nightlatch.usecases.count_attempt import counted_attempt
 from nightlatch.usecases.services import Services
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What a person claims; the password shows in no repr."""
+    """What a person claims, and the address it is claimed from; the password shows in no repr."""
 
     username: str
     password: str = field(repr=False)
     organization_id: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class PasswordShown:
+    """Whose password it was, the attempt at which it was right, and what had been counted before it."""
+
+    candidate: LoginCandidate
+    attempt: Attempt
+    counted: Counted
 
 
 async def check_password(
     services: Services, credentials: Credentials, confirmed: bool = False
-) -> LoginCandidate:
-    """Whom the credentials name; raises CredentialsRejected, Overloaded or StoreUnavailable.
+) -> PasswordShown:
+    """Whom the credentials name.
 
     Unknown user, unknown organization, no member, disabled user and wrong password cost the same
     real hash and raise the same error (OWASP Authentication Cheat Sheet); its private detail
     says which it was. With `confirmed` the database was still the primary when it said so: for those
-    whom no transaction asks again. A password of more than 1,024 bytes is refused unhashed.
+    whom no transaction asks again. A password of more than 1,024 bytes is refused unhashed and uncounted.
+
+    The attempt is counted, and stays so until the caller notes the success. Raises CredentialsRejected,
+    Throttled (before the hash, alike whether or not there is such an account), Overloaded or
+    StoreUnavailable.
     """
     if is_too_long(credentials.password):
         raise CredentialsRejected("password too long")
-    found = await _find(services, credentials, confirmed)
-    password_hash = None if found is None else found.password_hash
-    if not await services.passwords.matches(credentials.password, password_hash):
-        raise CredentialsRejected("no such member" if password_hash is None else "wrong password")
-    candidate = None if found is None else found.candidate()
-    if candidate is None or not candidate.active:
-        raise CredentialsRejected("user disabled or organization closed")
-    return candidate
+    attempt = _attempt(credentials)
+    found = await _find(services, attempt, confirmed)
+    async with counted_attempt(services, attempt, found.counted) as begin:
+        password_hash = found.password_hash
+        # Whoever guesses from everywhere fills the queue, and not that of people at home.
+        preferred = found.counted.is_known
+        if not await services.passwords.matches(credentials.password, password_hash, begin, preferred):
+            raise CredentialsRejected("no such member" if password_hash is None else "wrong password")
+        candidate = found.candidate()
+        if candidate is None or not candidate.active:
+            raise CredentialsRejected("user disabled or organization closed")
+    return PasswordShown(candidate, attempt, found.counted)
 
 
-async def _find(services: Services, credentials: Credentials, confirmed: bool) -> FoundCandidate | None:
-    if "\x00" in credentials.username + credentials.organization_id:
-        return None  # no database text holds it, and PostgreSQL would refuse the query
-    if len(credentials.username) > EMAIL_CHARACTERS_MAX:
-        return None  # nobody's, and normalizing a long text can take a second
+def _attempt(credentials: Credentials) -> Attempt:
+    username, organization_id = credentials.username, credentials.organization_id
+    network = client_network(credentials.address)
+    # A NUL no database text holds, and PostgreSQL would refuse the query; to normalize a long text can
+    # take a second. All that can be nobody's name counts as one account, which nobody has.
+    if "\x00" in username + organization_id or len(username) > EMAIL_CHARACTERS_MAX:
+        return Attempt(Email(""), OrganizationId(""), network)
+    return Attempt(normalize_email(username), OrganizationId(organization_id), network)
+
+
+async def _find(services: Services, attempt: Attempt, confirmed: bool) -> FoundCandidate:
     async with services.store.read() as connection:
-        found = await find_candidate(
-            connection,
-            normalize_email(credentials.username),
-            OrganizationId(credentials.organization_id),
-        )
+        found = await find_candidate(connection, attempt)
         if confirmed:
             await confirm_primary(connection)
         return found
-
-
-async def identify(services: Services, credentials: Credentials) -> Identity:
-    """The identity behind the credentials; raises as `check_password` does."""
-    candidate = await check_password(services, credentials, confirmed=True)
-    return Identity(candidate.organization_id, candidate.user_id, candidate.email, candidate.role)

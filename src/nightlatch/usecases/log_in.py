@@ -2,16 +2,18 @@
 
 from dataclasses import dataclass
 
-from nightlatch.model.errors import CredentialsRejected, InvalidValue, TokenLimitReached
+from nightlatch.model.errors import CredentialsRejected, InvalidValue, Throttled, TokenLimitReached
 from nightlatch.model.names import LimitPolicy, OrganizationId
 from nightlatch.model.records import TIME_TO_LIVE_SECONDS_MAX, EndedToken, IssuedToken
 from nightlatch.model.token import generate_token
 from nightlatch.store.connection import Connection
 from nightlatch.store.logins import Limit, LoginCandidate, NewToken, StoredToken, insert_token, lock_candidate
+from nightlatch.store.throttles import judge
 from nightlatch.store.tokens import make_place
 from nightlatch.store.users import store_rehash
-from nightlatch.usecases.check_password import Credentials, check_password
+from nightlatch.usecases.check_password import Credentials, PasswordShown, check_password
 from nightlatch.usecases.end_tokens import ending_tokens
+from nightlatch.usecases.note_success import note_success, note_success_alone
 from nightlatch.usecases.services import Services
 
 
@@ -31,10 +33,20 @@ async def log_in(services: Services, login: Login) -> IssuedToken:
     At the limit the organization's policy decides: refuse, or end a token to make place. What was
     ended is accepted nowhere any more when this returns.
 
-    Raises CredentialsRejected, TokenLimitReached, InvalidValue('time_to_live'), Overloaded or
+    Raises CredentialsRejected, Throttled, TokenLimitReached, InvalidValue('time_to_live'), Overloaded or
     StoreUnavailable; after the last, the token may exist, but nobody has it.
     """
-    candidate = await check_password(services, login.credentials)
+    shown = await check_password(services, login.credentials)
+    try:
+        return await _issue(services, login, shown)
+    except (InvalidValue, Throttled, TokenLimitReached):
+        # The password was right all the same, and whoever asks again for it is not guessing.
+        await note_success_alone(services, shown)
+        raise
+
+
+async def _issue(services: Services, login: Login, shown: PasswordShown) -> IssuedToken:
+    candidate = shown.candidate
     new = NewToken(
         generate_token(),
         login.name,
@@ -44,7 +56,7 @@ async def log_in(services: Services, login: Login) -> IssuedToken:
     new_hash = await _rehash(services, login.credentials, candidate)
     try:
         async with services.store.write() as connection:
-            stored = await _store(connection, candidate, new, new_hash)
+            stored = await _store(services, connection, shown, new, new_hash)
         return IssuedToken(new.token, stored.expiry, ())
     except TokenLimitReached:
         if candidate.limit_policy is LimitPolicy.REFUSE:
@@ -52,7 +64,7 @@ async def log_in(services: Services, login: Login) -> IssuedToken:
     async with ending_tokens(services) as connection:
         limit = await lock_candidate(connection, candidate)
         replaced = [] if limit is None else await _make_place(connection, candidate.organization_id, limit)
-        stored = await _store(connection, candidate, new, new_hash)
+        stored = await _store(services, connection, shown, new, new_hash)
     return IssuedToken(new.token, stored.expiry, tuple(replaced))
 
 
@@ -66,14 +78,18 @@ async def _make_place(
 
 
 async def _store(
-    connection: Connection, candidate: LoginCandidate, new: NewToken, new_hash: str | None
+    services: Services, connection: Connection, shown: PasswordShown, new: NewToken, new_hash: str | None
 ) -> StoredToken:
+    candidate, logins = shown.candidate, services.throttle.logins
     stored = await insert_token(connection, candidate, new)
     if stored is None:
         # Disabled, removed, closed or given another password while the hash was computed.
         raise CredentialsRejected("changed during login")
     if new_hash is not None:
         await store_rehash(connection, candidate.user_id, new_hash)
+    if logins is not None and (wait := await judge(connection, shown.attempt.logins, logins)):
+        raise Throttled(wait, "successful logins")
+    await note_success(services, connection, shown)
     return stored
 
 

@@ -1,25 +1,42 @@
-"""Prune: remove tokens and links that expired long ago, and old rows of the change feed."""
+"""Prune: remove what expired long ago, old rows of the change feed, and counts that have been made up for."""
 
+from collections.abc import Awaitable, Callable
 from typing import Final
 
+from nightlatch.store.connection import Connection
 from nightlatch.store.pruning import BATCH_ROWS, may_prune, prune_changes, prune_links, prune_tokens
+from nightlatch.store.throttles import has_free, prune_free
 from nightlatch.usecases.services import Services
 
 _BATCHES: Final = (prune_tokens, prune_links, prune_changes)
 
 
 async def prune_expired(services: Services) -> int:
-    """Delete them in batches, each a transaction of its own; the number of rows deleted.
+    """Delete long expired tokens and links, and old changes; the number of rows deleted.
 
-    Stops at once where another process is pruning. Raises StoreUnavailable.
+    In batches, each a transaction of its own. Stops at once where another process is pruning. Raises
+    StoreUnavailable.
     """
-    total = 0
-    for batch in _BATCHES:
-        deleted = BATCH_ROWS
-        while deleted >= BATCH_ROWS:
-            async with services.store.write() as connection:
-                if not await may_prune(connection):
-                    return total
-                deleted = await batch(connection)
-            total += deleted
+    return sum([await _prune(services, batch) for batch in _BATCHES])
+
+
+async def prune_throttle(services: Services) -> int:
+    """Delete, in the same way, what was counted and has been made up for; the number of rows deleted.
+
+    Writes nothing where there is nothing to delete.
+    """
+    async with services.store.read() as connection:
+        if not await has_free(connection):
+            return 0
+    return await _prune(services, prune_free)
+
+
+async def _prune(services: Services, batch: Callable[[Connection], Awaitable[int]]) -> int:
+    total, deleted = 0, BATCH_ROWS
+    while deleted >= BATCH_ROWS:
+        async with services.store.write() as connection:
+            if not await may_prune(connection):
+                break
+            deleted = await batch(connection)
+        total += deleted
     return total

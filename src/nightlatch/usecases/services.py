@@ -6,6 +6,7 @@ from nightlatch.counts import Counts
 from nightlatch.fresh.fills import Fills
 from nightlatch.guard.password_rules import PasswordRules
 from nightlatch.guard.passwords import Passwords
+from nightlatch.guard.throttle import Throttle
 from nightlatch.hot.currency import Currency
 from nightlatch.hot.lookup import Lookup
 from nightlatch.hot.table import Table
@@ -34,3 +35,4 @@ class Services(Memory):
     passwords: Passwords
     password_rules: PasswordRules
     schema: SchemaWatch
+    throttle: Throttle

@@ -1,0 +1,52 @@
+"""Count an attempt to show a password, before its hash or when it fails, and refuse it beyond the rate."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from nightlatch.model.attempt import Attempt
+from nightlatch.model.errors import CredentialsRejected, Throttled
+from nightlatch.store.logins import Counted
+from nightlatch.store.throttles import count, judge
+from nightlatch.usecases.services import Services
+
+Begin = Callable[[], Awaitable[None]]
+
+
+@asynccontextmanager
+async def counted_attempt(
+    services: Services, attempt: Attempt, counted: Counted
+) -> AsyncIterator[Begin | None]:
+    """The block checks the password, and raises CredentialsRejected if it is not the right one.
+
+    What it is given is to be awaited right before the hash (if it is not None): it counts against account
+    and address, whatever comes of it. Not earlier: a flood that waits for turns to hash writes nothing.
+    From an address that is known to the account, the block's failure alone is counted, against the account
+    from there.
+
+    Raises Throttled, having written nothing, when the rate was used up before; StoreUnavailable when it
+    cannot count.
+    """
+    if counted.is_known:
+        key = attempt.account_from_address
+        async with services.throttle.under_way(key, counted.account_from_address) as under_way:
+            try:
+                yield None
+            except CredentialsRejected:
+                async with services.store.write() as connection:
+                    under_way.failed_ahead = await count(connection, key, services.throttle.account)
+                raise
+        return
+    throttle = services.throttle
+    wait = max(throttle.account.wait_seconds(counted.account), throttle.address.wait_seconds(counted.address))
+    if wait:
+        raise Throttled(wait, "account or address")
+    yield lambda: _count(services, attempt)
+
+
+async def _count(services: Services, attempt: Attempt) -> None:
+    throttle = services.throttle
+    async with services.store.write() as connection:
+        # Accounts before addresses: so no two transactions wait for each other.
+        for key, rate in ((attempt.account, throttle.account), (attempt.address, throttle.address)):
+            if wait := await judge(connection, key, rate):
+                raise Throttled(wait, "account or address, at once")

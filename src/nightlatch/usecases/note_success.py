@@ -1,0 +1,40 @@
+"""Note that a password was right: take back what was counted, and know the address from then on."""
+
+from nightlatch.model.errors import CredentialsRejected
+from nightlatch.store.connection import Connection
+from nightlatch.store.known_addresses import note_address
+from nightlatch.store.logins import lock_candidate
+from nightlatch.store.throttles import give_back, reset
+from nightlatch.usecases.check_password import PasswordShown
+from nightlatch.usecases.services import Services
+
+
+async def note_success(services: Services, connection: Connection, shown: PasswordShown) -> None:
+    """Note it in a transaction that holds the locks of `lock_candidate`.
+
+    From a new address, the account's count is reset and the address's is taken back by this attempt; from a
+    known one, strangers' failures stay counted. Mostly there is nothing to write then.
+    """
+    attempt, counted = shown.attempt, shown.counted
+    if not counted.is_known:
+        await reset(connection, attempt.account)
+        await give_back(connection, attempt.address, services.throttle.address)
+    elif counted.account_from_address > 0:
+        await reset(connection, attempt.account_from_address)
+    if not counted.is_noted:
+        candidate = shown.candidate
+        await note_address(connection, candidate.organization_id, candidate.user_id, attempt.network)
+
+
+async def note_success_alone(services: Services, shown: PasswordShown) -> None:
+    """Note it in a transaction of its own, if there is anything to write.
+
+    Raises CredentialsRejected for somebody who has been shut out since, and StoreUnavailable.
+    """
+    counted = shown.counted
+    if counted.is_known and counted.is_noted and counted.account_from_address <= 0:
+        return
+    async with services.store.write() as connection:
+        if await lock_candidate(connection, shown.candidate) is None:
+            raise CredentialsRejected("changed during login")
+        await note_success(services, connection, shown)

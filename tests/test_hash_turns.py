@@ -72,8 +72,8 @@ def test_slow_hashes_wait_for_no_others() -> None:
         finally:
             threads.close()
 
-    # Each was handed over while the next one was hashed.
-    assert asyncio.run(order()) == [2, 3, 4, 4]
+    # Each was handed over while the next one was hashed, before the one after that had begun.
+    assert all(seen <= place + 2 for place, seen in enumerate(asyncio.run(order())))
 
 
 def test_who_has_gone_is_not_hashed_for() -> None:

@@ -11,6 +11,7 @@ from sqlalchemy import text
 
 from nightlatch.app import built_services, opened_engines
 from nightlatch.model.names import OrganizationId, Role
+from nightlatch.model.origin import Origin
 from nightlatch.settings import load_settings
 from nightlatch.store.engine import Engines
 from nightlatch.store.schema import is_empty, migrate
@@ -118,7 +119,7 @@ class Accounts:
     def log_in(self, person: Person, name: str = "", address: str = ADDRESS) -> str:
         """A token in clear."""
         credentials = replace(person.credentials, address=address)
-        return self.do(log_in, Login(credentials, name, None, "test")).token.reveal()
+        return self.do(log_in, Login(credentials, name, None, Origin(address, "test"))).token.reveal()
 
     def sql(self, statement: str, **parameters: Any) -> list[Any]:
         """Raw SQL in a transaction of its own, as an operator's shell would run it; the rows."""

@@ -222,8 +222,8 @@ def lease_is_lowered_at_once() -> None:
     """PostgreSQL: feeds and revocations take a lower lease in one step (H41)."""
 
     def both(set_lease: Any) -> Any:
-        async def set_both(connection: Any, lease: Any) -> None:
-            await set_lease(connection, type(lease)(lease.milliseconds, lease.milliseconds))
+        async def set_both(connection: Any, lease: Any, *event: Any) -> None:
+            await set_lease(connection, type(lease)(lease.milliseconds, lease.milliseconds), *event)
 
         return set_both
 

@@ -59,6 +59,7 @@ class Serving:
             except OSError:
                 pass
             if self.process.poll() is not None or time.monotonic() > deadline:
+                self.kill()  # or it would go on in the back of all other tests
                 raise RuntimeError(f"the server did not start:\n{self.log.read_text()}")
             time.sleep(0.05)
 

@@ -4,11 +4,14 @@ Most commands are forked from a process that has imported everything already: a 
 spends a second on that each time. `started` runs one where starting is what the test is about.
 """
 
+import csv
 import fcntl
+import io
 import json
 import os
 import pty
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -25,6 +28,8 @@ import typer
 from nightlatch.cli.main import application
 from nightlatch.model.errors import CredentialsRejected, InvalidValue
 from nightlatch.model.names import Role
+from nightlatch.model.origin import Origin
+from nightlatch.usecases.log_in import Login, log_in
 from nightlatch.usecases.use_password_link import use_password_link
 from tests.accounts import Accounts, Person
 from tests.conftest import DATABASES, new_database
@@ -34,7 +39,7 @@ pytestmark = pytest.mark.slow
 DOCUMENT = Path(__file__).parent.parent / "docs" / "command-line.md"
 PASSWORD = "pässword with  spaces "
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
-MOMENTS = ("created", "closed", "disabled", "expiry", "last_used", "link_expiry")
+MOMENTS = ("created", "closed", "disabled", "expiry", "last_used", "link_expiry", "at")
 CHEAP_HASH = {"NIGHTLATCH_PASSWORD_HASH_MEMORY_KIB": "8", "NIGHTLATCH_PASSWORD_HASH_TIME_COST": "1"}
 
 
@@ -298,6 +303,11 @@ def test_every_command_answers_with_the_documented_keys(
         assert do("member remove", bob, *here)["ended_tokens"] == [token[4:16]]
         token = accounts.log_in(Person("acme", ann, PASSWORD))
         closed = do("organization close", "acme", "--yes")
+        told = [event["kind"] for event in do("audit", *here) if event["kind"] != "login"]
+        assert told == [
+            *("organization_added", "limit_changed", "user_added", "member_added", "member_changed"),
+            *("token_revoked", "tokens_revoked", "member_removed", "organization_closed"),
+        ]
         assert closed["ended_tokens"] == [token[4:16]]
     finally:
         accounts.close()
@@ -306,7 +316,7 @@ def test_every_command_answers_with_the_documented_keys(
     if kind == "sqlite":
         do("backup", str(tmp_path / "backup.db"))
         do("restore", str(tmp_path / "backup.db"), "--yes")
-    assert do("restored", "--yes")["review"][-1]["what"] == "organization closed"
+    assert do("restored", "--yes")["review"][-1]["what"] == "organization_closed"
     assert cli.json("organization", "list") == []
     assert [found["closed"] for found in cli.json("organization", "list", "--closed")] == [closed["closed"]]
     seen["error"] = cli.run("organization", "close", "acme", "--yes", "--json").document
@@ -742,8 +752,8 @@ def test_a_link_is_printed_for_people_and_in_json_and_works(cli: Cli, accounts: 
     renewed = cli.run("user", "reset-password", "Erin@Example.com", "--valid-for", "2h", "--json")
     assert renewed.document["email"] == "erin@example.com"
     with pytest.raises(InvalidValue, match="newer one"):
-        accounts.do(use_password_link, url.partition("=")[2], PASSWORD)
-    accounts.do(use_password_link, renewed.document["link"].partition("=")[2], PASSWORD)
+        accounts.do(use_password_link, url.partition("=")[2], PASSWORD, Origin())
+    accounts.do(use_password_link, renewed.document["link"].partition("=")[2], PASSWORD, Origin())
     assert accounts.log_in(person)
 
 
@@ -864,6 +874,80 @@ def test_a_token_of_another_organization_is_not_found(cli: Cli, accounts: Accoun
     outcome = cli.run("token", "revoke", token[4:16], "--organization", stranger.organization_id)
     assert outcome.code == 1
     assert accounts.live_tokens(person.organization_id) == 1
+
+
+# The audit log
+
+
+def test_the_audit_log_is_exported_without_loss_and_without_formulas(cli: Cli, accounts: Accounts) -> None:
+    person = accounts.add_person()
+    here = ("--organization", person.organization_id)
+    for name in ("=1+1", '@cmd "quoted", and more', "after"):
+        cli.json("organization", "update", person.organization_id, "--name", name)
+    for agent in ("=cmd|' /C calc'!A0", "\x1b[2J\u202e;\r\n-1"):
+        accounts.do(log_in, Login(person.credentials, "", None, Origin("192.0.2.1", agent, "id")))
+    told = cli.json("audit", *here)
+    assert [event["kind"] for event in told] == [
+        *("organization_added", "user_added", "organization_changed", "organization_changed"),
+        *("organization_changed", "login", "login"),
+    ]
+    lines = cli.run("audit", *here, "--format", "jsonl").out.splitlines()
+    assert [json.loads(line) for line in lines] == told
+    exported = cli.run("audit", *here, "--format", "csv").out
+    header, *rows = csv.reader(io.StringIO(exported))
+    assert header == list(told[0])
+    assert [row[0] for row in rows] == [str(event["id"]) for event in told]
+    assert [row[header.index("user_agent")][:6] for row in rows[-2:]] == ["'=cmd|", "\ufffd[2J\ufffd;"]
+    assert [json.loads(row[header.index("detail")]) for row in rows] == [event["detail"] for event in told]
+    table = cli.run("audit", *here).out
+    assert len(table.splitlines()) == len(told) + 1
+    for text in (*lines, exported, table):
+        assert not set(text) & set("\x1b\u202e\r")
+    newest = cli.run("audit", *here, "--limit", "1", "--format", "jsonl").out
+    assert json.loads(newest) == told[-1]
+    assert len(cli.run("audit", "--limit", "0", "--format", "jsonl").out.splitlines()) > len(told)
+
+
+def test_times_of_the_audit_log_are_moments_or_so_long_ago(cli: Cli, accounts: Accounts) -> None:
+    person = accounts.add_person()
+    here = ("--organization", person.organization_id)
+    told = cli.json("audit", *here)
+    assert cli.json("audit", *here, "--since", "1h", "--until", "2999-01-01") == told
+    assert cli.json("audit", *here, "--until", "1h") == []
+    assert cli.json("audit", *here, "--since", told[1]["at"], "--user", person.username.upper()) == told[1:]
+    assert cli.json("audit", *here, "--until", told[1]["at"]) == told[:1]
+    for wrong in (["--since", "yesterday"], ["--since", "never"], ["--until", "0001-01-01T00:00+23:59"]):
+        outcome = cli.run("audit", *wrong)
+        assert outcome.code == 2
+        assert "so long ago" in outcome.error
+    for wrong in (["--follow", "--json"], ["--format", "csv", "--json"], ["--follow", "--until", "1h"]):
+        assert cli.run("audit", *wrong).code == 2
+    assert cli.run("audit", "--kind", "logins").code == 2
+
+
+def test_the_audit_log_can_be_followed_line_by_line_until_interrupted(cli: Cli, accounts: Accounts) -> None:
+    person = accounts.add_person()
+    here = ("--organization", person.organization_id)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "nightlatch", "audit", *here, "--follow", "--format", "jsonl"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=cli.folder,
+        env=cli.environment,
+    )
+    try:
+        assert process.stdout is not None
+        kinds = [json.loads(process.stdout.readline())["kind"] for _ in range(2)]
+        for _ in range(2):
+            accounts.log_in(person)
+            kinds.append(json.loads(process.stdout.readline())["kind"])
+        assert kinds == ["organization_added", "user_added", "login", "login"]
+        process.send_signal(signal.SIGINT)
+        rest, error = process.communicate(timeout=30)
+    finally:
+        process.kill()
+    assert (process.returncode, rest) == (130, b"")
+    assert b"Traceback" not in error
 
 
 # Output

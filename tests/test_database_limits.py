@@ -13,6 +13,7 @@ from sqlalchemy.exc import IntegrityError
 
 from nightlatch.model.errors import StoreUnavailable, TokenLimitReached
 from nightlatch.model.names import OrganizationId, Role
+from nightlatch.model.origin import Origin
 from nightlatch.model.use import Use
 from nightlatch.usecases.log_in import Login, log_in
 from nightlatch.usecases.revoke_tokens import show_tokens
@@ -160,7 +161,7 @@ def test_a_limit_below_what_is_live_ends_nothing_and_admits_nothing(
     accounts.do(update_organization, organization_id, OrganizationChange(token_limit=3))
     assert accounts.live_tokens(person.organization_id) == 5
     with pytest.raises(TokenLimitReached):
-        accounts.do(log_in, Login(person.credentials, "", None, ""))
+        accounts.do(log_in, Login(person.credentials, "", None, Origin()))
     with pytest.raises(IntegrityError, match="token_limit_reached"):
         insert(accounts, person, "NULL")
     # A token that is live already may be given another expiry: nothing is gained.
@@ -430,7 +431,7 @@ def test_a_trigger_that_cannot_see_every_token_clears_everything(
         connection = await accounts.engines.connect()
         async with connection.transaction(isolation=level):
             await connection.fetch("SELECT * FROM token")
-            await log_in(accounts.services, Login(person.credentials, "", None, ""))
+            await log_in(accounts.services, Login(person.credentials, "", None, Origin()))
             await connection.execute('UPDATE "user" SET disabled = now() WHERE email = $1', person.username)
         await connection.close()
 

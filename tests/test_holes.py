@@ -28,6 +28,7 @@ from nightlatch.hot.header import TokenHeader
 from nightlatch.hot.known import Known
 from nightlatch.model.errors import CannotStart, InvalidValue, Overloaded, Refused, StoreUnavailable
 from nightlatch.model.names import OrganizationId, TokenId
+from nightlatch.model.origin import Origin
 from nightlatch.model.token import generate_token, parse_token
 from nightlatch.store.engine import open_engines
 from nightlatch.store.file_system import NOT_LOCAL, file_system
@@ -63,7 +64,7 @@ def person(accounts: Accounts) -> Person:
 def log_out_token(accounts: Accounts, token: str) -> None:
     parsed = parse_token(token.encode())
     assert parsed is not None
-    accounts.do(log_out, parsed)
+    accounts.do(log_out, parsed, Origin())
 
 
 def known(memory: Memory, accounts: Accounts, person: Person) -> str:
@@ -381,7 +382,7 @@ def test_h6_h15_every_answer_about_an_ended_token_comes_after_the_lease_and_a_te
     for _ in range(2):  # the second finds nothing: its first answer may have been lost
         begin = time.monotonic()
         with contextlib.suppress(Refused):
-            accounts.do(log_out, parsed)
+            accounts.do(log_out, parsed, Origin())
         assert time.monotonic() - begin >= 0.25 * 1.1
     begin = time.monotonic()
     with pytest.raises(Refused):
@@ -465,7 +466,9 @@ def test_h26_many_ended_at_once_are_waited_for_once_and_the_wait_holds_no_connec
 
     async def all_at_once() -> None:
         parsed = [parse_token(token.encode()) for token in tokens]
-        await asyncio.gather(*(log_out(accounts.services, one) for one in parsed if one is not None))
+        await asyncio.gather(
+            *(log_out(accounts.services, one, Origin()) for one in parsed if one is not None)
+        )
 
     begin = time.monotonic()
     accounts.run(all_at_once())

@@ -139,10 +139,25 @@ def test_acknowledged_logins_and_logouts_survive_killed_processes(
                 assert _status(serving.port, token) == 200, f"an acknowledged token is missing, seed {seed}"
             for token in client.ended:
                 assert _status(serving.port, token) == 401, f"an acknowledged logout was lost, seed {seed}"
+        _check_events(accounts)
         if database.kind == "sqlite":
             assert [tuple(row) for row in accounts.sql("PRAGMA integrity_check")] == [("ok",)]
     finally:
         serving.stop()
+
+
+def _check_events(accounts: Accounts) -> None:
+    """Each token that was given out has its event, and each that is gone another: none more or less."""
+
+    def ids(statement: str) -> list[str]:
+        return sorted(row[0] for row in accounts.sql(statement))
+
+    given = ids("SELECT token_id FROM event WHERE kind = 'login'")
+    ended = ids("SELECT token_id FROM event WHERE kind = 'logout'")
+    assert len(set(given)) == len(given)
+    assert len(set(ended)) == len(ended)
+    assert set(ended) <= set(given)
+    assert sorted(set(given) - set(ended)) == ids("SELECT id FROM token")
 
 
 def _keep_running(serving: Serving, finished: threading.Event) -> None:

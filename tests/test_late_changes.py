@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from nightlatch.model.names import OrganizationId, Role
+from nightlatch.model.origin import Origin
 from nightlatch.usecases.close_organization import close_organization
 from nightlatch.usecases.disable_user import disable_user
 from nightlatch.usecases.issue_password_link import issue_password_link
@@ -28,7 +29,7 @@ LOGINS = 40
 
 def _set_by_link(accounts: Accounts, person: Person) -> None:
     link = accounts.do(issue_password_link, person.username, 60)
-    accounts.do(use_password_link, link.secret.reveal(), "another password")
+    accounts.do(use_password_link, link.secret.reveal(), "another password", Origin())
 
 
 CHANGES: dict[str, Callable[[Accounts, Person], Any]] = {

@@ -10,6 +10,7 @@ import pytest
 
 from nightlatch.model.errors import CredentialsRejected, TokenLimitReached
 from nightlatch.model.names import LimitPolicy, OrganizationId
+from nightlatch.model.origin import Origin
 from nightlatch.store.connection import Connection
 from nightlatch.usecases.disable_user import disable_user
 from nightlatch.usecases.flush_uses import flush_uses
@@ -81,7 +82,7 @@ def test_a_place_that_is_free_is_taken_before_any_token_is_ended(
     expired = accounts.log_in(person)
     kept = [accounts.log_in(person) for _ in range(2)]
     accounts.expire(expired)
-    issued = accounts.do(log_in, Login(person.credentials, "", None, ""))
+    issued = accounts.do(log_in, Login(person.credentials, "", None, Origin()))
     assert issued.replaced == ()
     assert {token_id(token) for token in kept} < live_ids(accounts, person)
 
@@ -95,7 +96,7 @@ def test_after_the_limit_was_lowered_a_login_leaves_as_many_as_it_allows(
         accounts.log_in(person)
     organization_id = OrganizationId(person.organization_id)
     accounts.do(update_organization, organization_id, OrganizationChange(token_limit=2))
-    issued = accounts.do(log_in, Login(person.credentials, "", None, ""))
+    issued = accounts.do(log_in, Login(person.credentials, "", None, Origin()))
     assert len(issued.replaced) == 4
     assert accounts.live_tokens(person.organization_id) == 2
 

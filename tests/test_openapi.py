@@ -89,6 +89,7 @@ def test_the_page_loads_nothing_from_outside(server: Serving) -> None:
 def test_every_route_is_in_the_document(document: Any) -> None:
     assert document["openapi"].startswith("3.1")
     assert {path: sorted(methods) for path, methods in document["paths"].items()} == {
+        "/api/auth/events/": ["get"],
         "/api/auth/introspect/": ["post"],
         "/api/auth/login/": ["post"],
         "/api/auth/logout/": ["post"],

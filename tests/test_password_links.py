@@ -14,6 +14,7 @@ import pytest
 
 from nightlatch.model.errors import CredentialsRejected, InvalidValue, NotFound, Refused
 from nightlatch.model.names import OrganizationId, Role
+from nightlatch.model.origin import Origin
 from nightlatch.usecases.add_user import add_user_with_link
 from nightlatch.usecases.disable_user import disable_user, enable_user
 from nightlatch.usecases.issue_password_link import issue_password_link
@@ -44,7 +45,7 @@ def issue(accounts: Accounts, person: Person, seconds: int = 3600) -> str:
 
 def refused(accounts: Accounts, link: str, password: str = NEW) -> InvalidValue:
     with pytest.raises(InvalidValue) as raised:
-        accounts.do(use_password_link, link, password)
+        accounts.do(use_password_link, link, password, Origin())
     return raised.value
 
 
@@ -62,7 +63,7 @@ def has_password(accounts: Accounts, person: Person, password: str) -> bool:
 def test_a_link_sets_the_password_once(accounts: Accounts, person: Person) -> None:
     link = issue(accounts, person)
     assert has_password(accounts, person, PASSWORD)
-    accounts.do(use_password_link, link, NEW)
+    accounts.do(use_password_link, link, NEW, Origin())
     assert has_password(accounts, person, NEW)
     assert not has_password(accounts, person, PASSWORD)
     again = refused(accounts, link, "a third long password")
@@ -124,9 +125,9 @@ def test_a_new_link_ends_the_one_before_and_no_other_users(accounts: Accounts, p
     others = issue(accounts, other)
     older, newer = issue(accounts, person), issue(accounts, person)
     assert "newer one has replaced it" in refused(accounts, older).public
-    accounts.do(use_password_link, newer, NEW)
+    accounts.do(use_password_link, newer, NEW, Origin())
     assert accounts.do(find_password_link, others).email == other.username
-    accounts.do(use_password_link, others, NEW)
+    accounts.do(use_password_link, others, NEW, Origin())
     assert has_password(accounts, other, NEW)
 
 
@@ -153,7 +154,7 @@ def test_a_refused_password_leaves_the_link_usable(accounts: Accounts, person: P
     link = issue(accounts, person)
     for password in ("too short", "correcthorsebatterystaple", person.username, "acme international", link):
         assert refused(accounts, link, password).field == "password", password
-    accounts.do(use_password_link, link, NEW)
+    accounts.do(use_password_link, link, NEW, Origin())
 
 
 def test_a_link_is_valid_for_a_second_to_thirty_days(accounts: Accounts, person: Person) -> None:
@@ -171,7 +172,7 @@ def test_a_malformed_link_costs_no_statement(accounts: Accounts, person: Person)
     for text in ("", "x", link[:-1], link + "x", link[:10] + ("a" if link[10] != "a" else "b") + link[11:]):
         for attempt in (
             find_password_link(without_database, text),
-            use_password_link(without_database, text, NEW),
+            use_password_link(without_database, text, NEW, Origin()),
         ):
             with pytest.raises(InvalidValue, match="incomplete"):
                 accounts.run(attempt)
@@ -218,7 +219,7 @@ def test_who_was_added_with_a_link_logs_in_only_after_using_it(accounts: Account
         bodies.add(reply.body)
     unknown = {**person.login_body, "username": "nobody@example.com"}
     assert post_json(server.port, "/api/auth/login/", unknown).body in bodies
-    accounts.do(use_password_link, link.secret.reveal(), NEW)
+    accounts.do(use_password_link, link.secret.reveal(), NEW, Origin())
     assert has_password(accounts, person, NEW)
 
 
@@ -263,7 +264,7 @@ def test_whoever_asks_again_for_a_lost_answer_waits_as_well(
     for attempt in range(2):
         begun = time.monotonic()
         if attempt == 0:
-            accounts.do(use_password_link, link, NEW)
+            accounts.do(use_password_link, link, NEW, Origin())
         else:
             refused(accounts, link)
         if database.kind != "sqlite":

@@ -3,6 +3,7 @@
 from argon2 import PasswordHasher, extract_parameters
 from argon2.low_level import Type
 
+from nightlatch.model.origin import Origin
 from nightlatch.settings import Settings
 from nightlatch.usecases.log_in import Login, log_in
 from tests.accounts import Accounts
@@ -19,11 +20,11 @@ def test_a_login_rehashes_with_the_parameters_in_force_and_only_once(accounts: A
     accounts.sql(
         'UPDATE "user" SET password_hash = :old WHERE email = :email', old=old, email=person.username
     )
-    accounts.do(log_in, Login(person.credentials, "", None, ""))
+    accounts.do(log_in, Login(person.credentials, "", None, Origin()))
     new = stored_hash(accounts, person.username)
     parameters = extract_parameters(new)
     assert (parameters.type, parameters.memory_cost, parameters.time_cost) == (Type.ID, 8, 1)
-    accounts.do(log_in, Login(person.credentials, "", None, ""))
+    accounts.do(log_in, Login(person.credentials, "", None, Origin()))
     assert stored_hash(accounts, person.username) == new
 
 

@@ -19,8 +19,11 @@ from hypothesis import strategies as st
 
 from nightlatch.edge.fields import LoginFields
 from nightlatch.hot.header import read_token_header
+from nightlatch.model.event import EventKind
 from nightlatch.model.names import OrganizationId
+from nightlatch.model.origin import Origin
 from nightlatch.model.records import IssuedToken
+from nightlatch.model.refusal import Refusal
 from nightlatch.model.token import generate_token
 from nightlatch.settings import load_settings
 from nightlatch.store.logins import NewToken
@@ -360,7 +363,8 @@ def test_nothing_that_holds_a_secret_shows_it_when_it_is_printed() -> None:
     header = read_token_header(f"Token {token.reveal()}".encode())
     things: list[object] = [
         configured, credentials, fields, token, header,
-        Login(credentials, "", None, "agent"),
+        Login(credentials, "", None, Origin("192.0.2.1", "agent", "id")),
+        Refusal(EventKind.LOGIN_REFUSED, "wrong password", CANARY, CANARY),
         NewToken(token, "", "", None),
         IssuedToken(token, None, ()),
     ]  # fmt: skip

@@ -20,6 +20,7 @@ from nightlatch.model.errors import (
     TokenLimitReached,
 )
 from nightlatch.model.names import OrganizationId, Role, normalize_email
+from nightlatch.model.origin import Origin
 from nightlatch.model.rate import Rate, parse_rate
 from nightlatch.settings import load_settings
 from nightlatch.store.known_addresses import ADDRESSES_MAX
@@ -52,7 +53,9 @@ def new_address() -> str:
 
 def login(person: Person, address: str, password: str | None = None) -> Login:
     credentials = replace(person.credentials, address=address)
-    return Login(credentials if password is None else replace(credentials, password=password), "", None, "")
+    return Login(
+        credentials if password is None else replace(credentials, password=password), "", None, Origin()
+    )
 
 
 def log_in_from(accounts: Accounts, person: Person, address: str) -> None:
@@ -267,7 +270,7 @@ def test_a_right_password_that_gets_no_token_is_no_failure(throttled: Accounts) 
     # As HTTP Basic does it.
     basic = throttled.add_person()
     for _ in range(2 * BURST):
-        throttled.do(identify, login(basic, new_address()).credentials)
+        throttled.do(identify, login(basic, new_address()).credentials, Origin())
     assert looked_at(throttled, basic) == BURST
 
 
@@ -286,7 +289,7 @@ def test_identifying_and_logging_in_are_counted_together(throttled: Accounts) ->
     person = throttled.add_person()
     for _ in range(BURST):
         with pytest.raises(CredentialsRejected):
-            throttled.do(identify, login(person, new_address(), "a wrong password").credentials)
+            throttled.do(identify, login(person, new_address(), "a wrong password").credentials, Origin())
     assert looked_at(throttled, person) == 0
 
 

@@ -17,6 +17,7 @@ from nightlatch.app import built_services
 from nightlatch.background import running_background
 from nightlatch.edge.asgi import build_application
 from nightlatch.hot.currency import Currency
+from nightlatch.model.event import Retention
 from nightlatch.settings import load_settings
 from nightlatch.version import server_version
 
@@ -49,7 +50,10 @@ async def _built() -> AsyncIterator[Any]:
     async with (
         timed_engines(settings) as (engines, reads),
         built_services(settings, engines) as services,
-        running_background(services, engines, settings.use_flush_seconds),
+        running_background(
+            *(services, engines, settings.use_flush_seconds),
+            Retention(settings.audit_retention_days, settings.audit_address_days),
+        ),
     ):
         application = build_application(
             services,

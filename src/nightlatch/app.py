@@ -14,6 +14,7 @@ from nightlatch.guard.passwords import Passwords
 from nightlatch.guard.throttle import Throttle
 from nightlatch.hot.currency import Currency
 from nightlatch.hot.lookup import Lookup
+from nightlatch.hot.refusals import Refusals
 from nightlatch.hot.table import Table
 from nightlatch.hot.uses import Uses
 from nightlatch.settings import Settings
@@ -79,6 +80,7 @@ async def built_services(settings: Settings, engines: Engines) -> AsyncIterator[
                 uses=memory.uses,
                 counts=memory.counts,
                 passwords=passwords,
+                refusals=Refusals(),
                 password_rules=PasswordRules(settings.password_length_min),
                 schema=SchemaWatch(memory.store),
             )

@@ -11,15 +11,18 @@ import structlog
 from nightlatch.hot.currency import Currency
 from nightlatch.metrics import FLUSH_SECONDS, Metrics
 from nightlatch.model.errors import StoreUnavailable
+from nightlatch.model.event import Retention
 from nightlatch.store.checkpoint import keep_checkpointing
 from nightlatch.store.engine import Engines
 from nightlatch.store.sqlite_file import SqliteWriter
+from nightlatch.usecases.flush_refusals import flush_refusals
 from nightlatch.usecases.flush_uses import flush_uses
-from nightlatch.usecases.prune import prune_expired, prune_throttle
+from nightlatch.usecases.prune import prune_events, prune_expired, prune_throttle
 from nightlatch.usecases.services import Services
 
 PRUNE_SECONDS = 3600.0
 PRUNE_THROTTLE_SECONDS = 60.0
+REFUSAL_FLUSH_SECONDS = 1.0
 RESTART_SECONDS = 0.5
 
 _log = structlog.get_logger("nightlatch")
@@ -28,12 +31,14 @@ _random = secrets.SystemRandom()
 
 @asynccontextmanager
 async def running_background(
-    services: Services, engines: Engines, flush_seconds: float
+    services: Services, engines: Engines, flush_seconds: float, retention: Retention
 ) -> AsyncIterator[None]:
     """Run a server's periodic work until the block ends, then flush once more."""
     works = [
         _repeat(PRUNE_SECONDS, lambda: prune_expired(services)),
+        _repeat(PRUNE_SECONDS, lambda: prune_events(services, retention)),
         _repeat(PRUNE_THROTTLE_SECONDS, lambda: prune_throttle(services)),
+        _repeat(REFUSAL_FLUSH_SECONDS, lambda: flush_refusals(services)),
     ]
     if engines.sqlite_file is not None and isinstance(engines.writing, SqliteWriter):
         works.append(keep_checkpointing(engines.writing, engines.sqlite_file))
@@ -41,7 +46,10 @@ async def running_background(
         running_memory(services.currency, lambda: flush_uses(services), flush_seconds),
         _running(*works),
     ):
-        yield
+        try:
+            yield
+        finally:
+            await _attempt(lambda: flush_refusals(services))
 
 
 @asynccontextmanager

@@ -164,12 +164,14 @@ async def _built(settings: Settings, folder: Path) -> AsyncIterator[Any]:
     from nightlatch.background import running_background, running_metrics
     from nightlatch.edge.asgi import build_application, timed_routes
     from nightlatch.edge.forwarded_for import ForwardedFor
+    from nightlatch.model.event import Retention
 
     _end_with_parent(folder)
+    retention = Retention(settings.audit_retention_days, settings.audit_address_days)
     async with (
         opened_engines(settings) as engines,
         built_services(settings, engines) as services,
-        running_background(services, engines, settings.use_flush_seconds),
+        running_background(services, engines, settings.use_flush_seconds, retention),
         running_metrics(Metrics(services, timed_routes(services), folder)),
     ):
         application = build_application(

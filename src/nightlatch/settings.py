@@ -155,6 +155,15 @@ class Settings(BaseModel):
     use_flush_seconds: float = Field(
         5.0, gt=0, le=3600, description="How often `last used` of tokens is written to the database."
     )
+    audit_retention_days: int = Field(
+        400, ge=1, le=36_500, description="How many days events stay in the audit log."
+    )
+    audit_address_days: int = Field(
+        90,
+        ge=1,
+        le=36_500,
+        description="How many days they keep the client's address and user agent, which are erased then.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="The least important kind of log line that is written."
     )

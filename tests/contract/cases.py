@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from nightlatch.model.attempt import Attempt
 from nightlatch.model.names import Email, OrganizationId, Role
+from nightlatch.model.origin import Origin
 from nightlatch.model.token import parse_token
 from nightlatch.store.columns import SQLITE_NOW
 from nightlatch.usecases.disable_user import disable_user
@@ -78,7 +79,7 @@ def make_given(accounts: Accounts, given: str) -> Given:
     elif given == "a token that was logged out":
         parsed = parse_token(token.encode())
         assert parsed is not None
-        accounts.do(log_out, parsed)
+        accounts.do(log_out, parsed, Origin())
     elif given not in ("a live token", "an organization with 20 live tokens"):
         raise ValueError(f"unknown given: {given}")
     values |= {

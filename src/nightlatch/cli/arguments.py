@@ -46,4 +46,19 @@ OptionalUserOption = Annotated[
     str | None,
     typer.Option("--user", metavar="EMAIL", help="Only the tokens of this member.", callback=_well_formed),
 ]
+FilterOrganizationOption = Annotated[
+    str | None,
+    typer.Option(
+        "--organization", metavar="ID", help="Only events of this organization.", callback=_well_formed
+    ),
+]
+FilterUserOption = Annotated[
+    str | None,
+    typer.Option(
+        "--user",
+        metavar="EMAIL",
+        help="Only what was done to this user, or by them to themselves.",
+        callback=_well_formed,
+    ),
+]
 YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")]

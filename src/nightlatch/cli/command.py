@@ -44,10 +44,11 @@ JsonOption = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call of a command: which settings were named on the command line."""
+    """One call of a command: which settings were named on the command line, and whether --json was."""
 
     config: Path | None
     database_url: str | None
+    json: bool = False
 
     def settings(self, **flags: Any) -> "Settings":
         """The settings in force, with the command's own flags. Raises CannotStart."""
@@ -73,7 +74,7 @@ def command(
         context: typer.Context, config: Path | None, database_url: str | None, json: bool, **arguments: Any
     ) -> None:
         before: Call = context.obj
-        call = Call(config or before.config, database_url or before.database_url)
+        call = Call(config or before.config, database_url or before.database_url, json)
         try:
             answer = function(call, **arguments)  # type: ignore[call-arg]
         except NightlatchError as error:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from nightlatch.cli.audit import audit
 from nightlatch.cli.backup import backup, restore, restored
 from nightlatch.cli.command import Call, ConfigOption, DatabaseUrlOption
 from nightlatch.cli.doctor import doctor
@@ -45,6 +46,9 @@ application.add_typer(users, name="user")
 application.add_typer(members, name="member")
 application.add_typer(tokens, name="token")
 application.add_typer(lease, name="lease")
+application.command("audit", epilog="Example: nightlatch audit --organization acme --since 7d --format csv")(
+    audit
+)
 application.command("doctor")(doctor)
 application.command("backup", epilog="Example: nightlatch backup /var/backups/nightlatch-monday.db")(backup)
 application.command("restore")(restore)

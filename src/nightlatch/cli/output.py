@@ -7,7 +7,8 @@ operator: to a terminal goes nothing but printable characters, and no markup is 
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -47,13 +48,26 @@ def short_time(moment: datetime | None, otherwise: str = "") -> str:
 
 def print_answer(answer: Answer, json: bool) -> None:
     """Print the answer in one of its two forms."""
-    try:
+    with _writing():
         if json:
             print_document(answer.document)
         elif isinstance(answer.text, Table):
             _print_table(answer.text)
         else:
             sys.stdout.writelines(f"{printable(line)}\n" for line in answer.text)
+
+
+def print_lines(lines: Iterable[str]) -> None:
+    """Print a part of an answer, so that whoever reads it has it at once."""
+    with _writing():
+        sys.stdout.writelines(f"{printable(line)}\n" for line in lines)
+
+
+@contextmanager
+def _writing() -> Iterator[None]:
+    """Write to standard output, to its end; ends the command where that fails."""
+    try:
+        yield
         sys.stdout.flush()
     except OSError as error:
         # What could not be written must not be tried again at the interpreter's exit.
@@ -63,9 +77,14 @@ def print_answer(answer: Answer, json: bool) -> None:
 
 
 def print_document(document: Any) -> None:
-    """Print one JSON document, in ASCII: so it is neither mangled nor obeyed by a terminal."""
+    """Print one JSON document."""
+    sys.stdout.write(document_text(document) + "\n")
+
+
+def document_text(document: Any) -> str:
+    """The document in one line of ASCII: so it is neither mangled nor obeyed by a terminal."""
     # JSON leaves DEL as it is; outside of strings it cannot occur.
-    sys.stdout.write(json.dumps(document).replace("\x7f", "\\u007f") + "\n")
+    return json.dumps(document).replace("\x7f", "\\u007f")
 
 
 def _print_table(table: Table) -> None:

@@ -9,6 +9,7 @@ from starlette.responses import JSONResponse, Response
 
 from nightlatch.model.errors import (
     CredentialsRejected,
+    Forbidden,
     InvalidValue,
     NotFound,
     Throttled,
@@ -76,6 +77,8 @@ async def answer(_: Request, raised: Exception) -> Response:
             chosen = Answer(403, {"error": raised.public, "detail": TOKEN_LIMIT_DETAIL, "code": raised.code})
         case Throttled():
             chosen = detail(429, raised.public, {"Retry-After": str(raised.retry_after)})
+        case Forbidden():
+            chosen = detail(403, raised.public)
         case NotFound():
             chosen = not_found()
         case Unavailable():

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp
 from nightlatch.edge.answers import Answer, answer, detail, internal_error, not_found
 from nightlatch.edge.body_limits import BodyLimits
 from nightlatch.edge.docs import docs_routes
+from nightlatch.edge.events import event_list_resource
 from nightlatch.edge.health import live_resource, ready_resource
 from nightlatch.edge.introspect import introspect_resource
 from nightlatch.edge.login import login_resource
@@ -40,6 +41,7 @@ _RESOURCES: Final = (
     password_resource,
     token_list_resource,
     token_resource,
+    event_list_resource,
     introspect_resource,
     revoke_resource,
     organizations_resource,

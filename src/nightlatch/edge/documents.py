@@ -4,6 +4,9 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel
 
+from nightlatch.model.event import EventKind
+from nightlatch.model.names import EMAIL_CHARACTERS_MAX
+
 
 class IssuedTokenBody(BaseModel):
     """A token just made; this answer is the only one that ever holds it."""
@@ -50,6 +53,46 @@ class OrganizationPage(BaseModel):
     next: str | None
     previous: str | None
     results: list[OrganizationBody]
+
+
+class EventBody(BaseModel):
+    """Something that happened in the organization; `user` and `token_id` are those it was done to."""
+
+    id: int
+    at: str
+    kind: str
+    organization_id: str | None
+    actor: Literal["user", "operator", "anonymous", "server"] = Field(description="Who did it.")
+    actor_user: str | None
+    actor_token_id: str | None = Field(description="The token that told so, null where a password did.")
+    user: str | None
+    token_id: str | None
+    address: str | None
+    user_agent: str | None
+    request_id: str | None
+    detail: dict[str, Any] = Field(description="What else there is to know of this kind.")
+    count: int = Field(description="More than 1 where like refusals were counted together.")
+
+
+class EventPage(BaseModel):
+    """A page of events."""
+
+    count: int = Field(
+        description="Exact up to 10,000; beyond it says only that there are more than were passed over."
+    )
+    next: str | None
+    previous: str | None
+    results: list[EventBody]
+
+
+class EventErrors(BaseModel):
+    """Errors by parameter."""
+
+    kind: list[str] | None = None
+    user: list[str] | None = None
+    since: list[str] | None = None
+    until: list[str] | None = None
+    organization_id: list[str] | None = None
 
 
 class Detail(BaseModel):
@@ -177,6 +220,32 @@ PAGE_PARAMETERS: Final[list[dict[str, Any]]] = [
         "description": "How many to pass over: 0 if not given.",
         "schema": {},
         "example": 0,
+    },
+]
+EVENT_PARAMETERS: Final[list[dict[str, Any]]] = [
+    {
+        "name": "kind",
+        "in": "query",
+        "description": "Only events of this kind.",
+        "schema": {"type": "string", "enum": [kind.value for kind in EventKind]},
+    },
+    {
+        "name": "user",
+        "in": "query",
+        "description": "Only what was done to the user with this e-mail address, or by them to themselves.",
+        "schema": {"type": "string", "maxLength": EMAIL_CHARACTERS_MAX},
+    },
+    {
+        "name": "since",
+        "in": "query",
+        "description": "Only what happened at this moment or later; without a zone it is in UTC.",
+        "schema": {"type": "string", "format": "date-time"},
+    },
+    {
+        "name": "until",
+        "in": "query",
+        "description": "Only what happened before this moment.",
+        "schema": {"type": "string", "format": "date-time"},
     },
 ]
 ORGANIZATION_PARAMETER: Final[dict[str, Any]] = {

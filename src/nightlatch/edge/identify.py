@@ -8,10 +8,11 @@ from starlette.datastructures import Headers
 from starlette.requests import Request
 
 from nightlatch.edge.answers import Answer, unauthenticated
+from nightlatch.edge.origin import client_address, read_origin
 from nightlatch.hot.header import HeaderFault, TokenHeader, read_token_header
 from nightlatch.hot.known import Known
 from nightlatch.model.errors import CredentialsRejected, Throttled
-from nightlatch.model.standing import Identity
+from nightlatch.model.standing import Caller
 from nightlatch.model.token import PlainToken
 from nightlatch.usecases.check_password import Credentials
 from nightlatch.usecases.identify import identify
@@ -19,11 +20,6 @@ from nightlatch.usecases.services import Services
 from nightlatch.usecases.verify import verify
 
 _log = structlog.get_logger("nightlatch")
-
-
-def client_address(request: Request) -> str:
-    """The peer's address, without its port."""
-    return request.client.host if request.client is not None else ""
 
 
 def authorization(headers: Headers) -> bytes:
@@ -46,15 +42,15 @@ def spelled_token(request: Request) -> PlainToken:
     raise refused(header)
 
 
-async def identify_by_token(services: Services, request: Request) -> Identity:
+async def identify_by_token(services: Services, request: Request) -> Caller:
     """Who the token stands for; raises the Answer 401."""
     verdict = await verify(services, authorization(request.headers), client_address(request))
     if isinstance(verdict, Known):
-        return verdict.identity
+        return Caller(verdict.identity, verdict.token_id, read_origin(request))
     raise refused(verdict)
 
 
-async def identify_by_token_or_basic(services: Services, request: Request) -> Identity:
+async def identify_by_token_or_basic(services: Services, request: Request) -> Caller:
     """The same, or who the password belongs to in `?organization_id=`; raises the Answer 400 or 401."""
     header = authorization(request.headers)
     if header.split(maxsplit=1)[:1] and header.split(maxsplit=1)[0].lower() == b"basic":
@@ -62,23 +58,24 @@ async def identify_by_token_or_basic(services: Services, request: Request) -> Id
     return await identify_by_token(services, request)
 
 
-async def _identify_by_basic(services: Services, request: Request, header: bytes) -> Identity:
+async def _identify_by_basic(services: Services, request: Request, header: bytes) -> Caller:
     organization_id = request.query_params.get("organization_id", "").strip()
     if not organization_id:
         raise Answer(400, {"organization_id": ["This field is required."]})
     pair = _basic_pair(header)
     if pair is None:
         raise unauthenticated("Invalid username/password.")
+    origin = read_origin(request)
     try:
-        return await identify(
-            services, Credentials(pair[0], pair[1], organization_id, client_address(request))
-        )
+        credentials = Credentials(pair[0], pair[1], organization_id, origin.address)
+        identity = await identify(services, credentials, origin)
     except Throttled as error:
         _log.info("basic_refused", code=error.code, reason=error.detail)
         raise
     except CredentialsRejected as error:
         _log.info("basic_refused", reason=error.detail)
         raise unauthenticated("Invalid username/password.") from None
+    return Caller(identity, None, origin)
 
 
 def _basic_pair(header: bytes) -> tuple[str, str] | None:

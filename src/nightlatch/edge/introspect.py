@@ -8,7 +8,8 @@ from starlette.responses import JSONResponse, Response
 
 from nightlatch.edge import documents
 from nightlatch.edge.body import FORM
-from nightlatch.edge.identify import client_address, identify_by_token_or_basic
+from nightlatch.edge.identify import identify_by_token_or_basic
+from nightlatch.edge.origin import client_address
 from nightlatch.edge.presented import DOCUMENTATION, RESPONSES, read_presented
 from nightlatch.edge.resource import Operation, Resource
 from nightlatch.hot.known import SEPARATOR, Known
@@ -24,9 +25,9 @@ def introspect_resource(services: Services) -> Resource:
 
         It counts as a use of the token.
         """
-        identity = await identify_by_token_or_basic(services, request)
+        caller = await identify_by_token_or_basic(services, request)
         presented = await read_presented(request)
-        known = await introspect(services, identity, presented, client_address(request))
+        known = await introspect(services, caller.identity, presented, client_address(request))
         return JSONResponse({"active": False} if known is None else _body(known))
 
     return Resource(

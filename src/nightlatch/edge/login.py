@@ -7,7 +7,7 @@ from starlette.responses import JSONResponse, Response
 from nightlatch.edge import documents
 from nightlatch.edge.body import FORM, JSON, MULTIPART, read_body
 from nightlatch.edge.fields import LoginFields, read_login
-from nightlatch.edge.identify import client_address
+from nightlatch.edge.origin import read_origin
 from nightlatch.edge.resource import Operation, Resource
 from nightlatch.model.errors import (
     CredentialsRejected,
@@ -22,7 +22,6 @@ from nightlatch.usecases.log_in import Login, log_in
 from nightlatch.usecases.services import Services
 
 _log = structlog.get_logger("nightlatch")
-_USER_AGENT_CHARACTERS_MAX = 300
 _IDS_MAX = 20  # in one log line
 
 
@@ -32,11 +31,12 @@ def login_resource(services: Services) -> Resource:
     async def login(request: Request) -> Response:
         """Make a token from username, password and organization id. Reuse it until it expires."""
         fields = read_login(await read_body(request))
+        origin = read_origin(request)
         asked = Login(
-            Credentials(fields.username, fields.password, fields.organization_id, client_address(request)),
+            Credentials(fields.username, fields.password, fields.organization_id, origin.address),
             fields.name,
             fields.time_to_live,
-            _user_agent(request),
+            origin,
         )
         try:
             issued = await log_in(services, asked)
@@ -86,8 +86,3 @@ def _request_body() -> dict[str, object]:
         "required": True,
         "content": {media_type: {"schema": schema} for media_type in (JSON, FORM, MULTIPART)},
     }
-
-
-def _user_agent(request: Request) -> str:
-    text = request.headers.get("user-agent", "")[:_USER_AGENT_CHARACTERS_MAX]
-    return "".join(character if character.isprintable() else "?" for character in text)

@@ -6,6 +6,7 @@ from starlette.responses import Response
 
 from nightlatch.edge import documents
 from nightlatch.edge.identify import identify_by_token, spelled_token
+from nightlatch.edge.origin import read_origin
 from nightlatch.edge.resource import Operation, Resource
 from nightlatch.usecases.log_out import log_out, log_out_everywhere
 from nightlatch.usecases.services import Services
@@ -25,7 +26,7 @@ def logout_resource(services: Services) -> Resource:
 
     async def logout(request: Request) -> Response:
         """Delete the token in the header for good. A body is ignored."""
-        standing = await log_out(services, spelled_token(request))
+        standing = await log_out(services, spelled_token(request), read_origin(request))
         _log.info("logout", token_id=standing.token_id, organization_id=standing.identity.organization_id)
         return Response(status_code=204)
 
@@ -43,7 +44,7 @@ def logoutall_resource(services: Services) -> Resource:
 
     async def logoutall(request: Request) -> Response:
         """Delete every token that the token's user has in its organization."""
-        standing, ended = await log_out_everywhere(services, spelled_token(request))
+        standing, ended = await log_out_everywhere(services, spelled_token(request), read_origin(request))
         _log.info(
             "logoutall",
             token_id=standing.token_id,

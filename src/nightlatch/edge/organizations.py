@@ -16,9 +16,9 @@ def organizations_resource(services: Services) -> Resource:
 
     async def list_organizations(request: Request) -> Response:
         """List the organizations that the token's user belongs to."""
-        identity = await identify_by_token(services, request)
+        caller = await identify_by_token(services, request)
         window = read_window(request)
-        page = await list_own_organizations(services, identity.user_id, window.limit, window.offset)
+        page = await list_own_organizations(services, caller.identity.user_id, window.limit, window.offset)
         results = [{"name": item.name, "uuid": item.id} for item in page.items]
         return JSONResponse(page_body(request, window, page.count, results))
 

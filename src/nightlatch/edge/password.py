@@ -7,6 +7,7 @@ from starlette.responses import Response
 from nightlatch.edge import documents
 from nightlatch.edge.body import FORM, JSON, MULTIPART, read_body
 from nightlatch.edge.fields import NewPasswordFields, read_new_password
+from nightlatch.edge.origin import read_origin
 from nightlatch.edge.resource import Operation, Resource
 from nightlatch.model.errors import InvalidValue
 from nightlatch.usecases.services import Services
@@ -22,7 +23,7 @@ def password_resource(services: Services) -> Resource:
         """Set the password of the link's user and end all their tokens. The link works once."""
         fields = read_new_password(await read_body(request))
         try:
-            ended = await use_password_link(services, fields.link, fields.password)
+            ended = await use_password_link(services, fields.link, fields.password, read_origin(request))
         except InvalidValue as error:
             _log.info("password_link_refused", reason=error.public)
             raise

@@ -16,6 +16,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from nightlatch.edge.body import read_form
+from nightlatch.edge.origin import read_origin
 from nightlatch.model.errors import InvalidValue, Unavailable
 from nightlatch.usecases.services import Services
 from nightlatch.usecases.use_password_link import find_password_link, use_password_link
@@ -98,7 +99,9 @@ class PasswordPage:
         fields = dict(await read_form(request))
         secret = fields.get("link", "")
         try:
-            ended = await use_password_link(self._services, secret, fields.get("password", ""))
+            ended = await use_password_link(
+                self._services, secret, fields.get("password", ""), read_origin(request)
+            )
         except InvalidValue as error:
             if error.field != "password":
                 raise

@@ -7,12 +7,13 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from nightlatch.edge.answers import internal_error
+from nightlatch.edge.origin import with_request_id
 
 _log = structlog.get_logger("nightlatch")
 
 
 class RequestLog:
-    """Gives each request an id, which stands in its log lines and in its answer."""
+    """Gives each request an id, which stands in its log lines, its event, and its answer."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -42,7 +43,7 @@ class RequestLog:
             request_id=request_id, address=client[0] if client else ""
         ):
             try:
-                await self._app(scope, receive, send_with_headers)
+                await self._app(with_request_id(scope, request_id), receive, send_with_headers)
             except Exception:
                 _log.exception("request_failed", method=scope["method"])
                 if not started:

@@ -11,11 +11,11 @@ from starlette.routing import Route
 
 from nightlatch.edge.answers import Answer, detail
 from nightlatch.edge.body import FORM, JSON, MULTIPART
-from nightlatch.model.standing import Identity
+from nightlatch.model.standing import Caller
 from nightlatch.usecases.services import Services
 
 Handler = Callable[[Request], Awaitable[Response]]
-Identifier = Callable[[Services, Request], Awaitable[Identity]]
+Identifier = Callable[[Services, Request], Awaitable[Caller]]
 
 
 @dataclass(frozen=True, slots=True)

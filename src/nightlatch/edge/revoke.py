@@ -23,14 +23,14 @@ def revoke_resource(services: Services) -> Resource:
 
         200 also for one that is unknown, malformed, ended already or another organization's.
         """
-        identity = await identify_by_token_or_basic(services, request)
-        ended = await revoke_presented(services, identity, await read_presented(request))
+        caller = await identify_by_token_or_basic(services, request)
+        ended = await revoke_presented(services, caller, await read_presented(request))
         if ended is not None:
             _log.info(
                 "token_revoked",
                 token_id=ended.token_id,
-                organization_id=identity.organization_id,
-                user_id=identity.user_id,
+                organization_id=caller.identity.organization_id,
+                user_id=caller.identity.user_id,
             )
         return Response()
 

@@ -31,9 +31,9 @@ def token_list_resource(services: Services) -> Resource:
 
     async def list_live_tokens(request: Request) -> Response:
         """List live tokens. HTTP Basic with `?organization_id=` works too, for who has lost all tokens."""
-        identity = await identify_by_token_or_basic(services, request)
+        caller = await identify_by_token_or_basic(services, request)
         window = read_window(request)
-        page = await list_tokens(services, identity, window.limit, window.offset)
+        page = await list_tokens(services, caller.identity, window.limit, window.offset)
         results = [_body(token) for token in page.items]
         return JSONResponse(page_body(request, window, page.count, results))
 
@@ -68,16 +68,16 @@ def token_resource(services: Services) -> Resource:
 
     async def revoke_live_token(request: Request) -> Response:
         """End the token with that id. 404 for one that is not live or not the caller's to end."""
-        identity = await identify_by_token_or_basic(services, request)
+        caller = await identify_by_token_or_basic(services, request)
         token_id = request.path_params["token_id"]
         if _ID.fullmatch(token_id) is None:
             raise not_found()
-        await revoke_token(services, identity, TokenId(token_id))
+        await revoke_token(services, caller, TokenId(token_id))
         _log.info(
             "token_revoked",
             token_id=token_id,
-            organization_id=identity.organization_id,
-            user_id=identity.user_id,
+            organization_id=caller.identity.organization_id,
+            user_id=caller.identity.user_id,
         )
         return Response(status_code=204)
 

@@ -3,7 +3,7 @@
 from typing import Final
 from urllib.parse import quote, unquote
 
-from nightlatch.model.names import Email, OrganizationId, Role, UserId
+from nightlatch.model.names import Email, OrganizationId, Role, TokenId, UserId
 from nightlatch.model.standing import Identity, Standing
 from nightlatch.model.times import wire_time
 
@@ -46,3 +46,8 @@ class Known:
         return Identity(
             OrganizationId(unquote(organization)), UserId(int(user_id)), Email(unquote(user)), Role(role)
         )
+
+    @property
+    def token_id(self) -> TokenId:
+        """The token's public id."""
+        return TokenId(self.packed.decode("ascii").split(SEPARATOR.decode("ascii"))[3])

@@ -7,6 +7,7 @@
     │   ├── TokenRejected          no live token stands behind the Authorization header
     │   ├── TokenLimitReached      the organization has as many live tokens as it may
     │   ├── Throttled              there were too many attempts; later it may be granted
+    │   ├── Forbidden              the caller is known, and may not do it
     │   ├── NotFound               there is no such thing, or it is another organization's
     │   ├── AlreadyExists          there is such a thing already
     │   └── LastOwner              it would leave an organization without an owner
@@ -96,6 +97,15 @@ class Throttled(Refused):
         self.retry_after = max(1, math.ceil(wait_seconds))
         unit = "second" if self.retry_after == 1 else "seconds"
         super().__init__(f"Request was throttled. Expected available in {self.retry_after} {unit}.", detail)
+
+
+class Forbidden(Refused):
+    """The caller may not do this."""
+
+    code = "forbidden"
+
+    def __init__(self) -> None:
+        super().__init__("You do not have permission to perform this action.")
 
 
 class NotFound(Refused):

@@ -57,13 +57,18 @@ def parse_email(text: str) -> Email:
 
 def parse_organization_id(text: str) -> OrganizationId:
     """An organization id fit to be stored; raises InvalidValue('id')."""
-    if _ORGANIZATION_ID.fullmatch(text) is None:
+    if not is_organization_id(text):
         raise InvalidValue(
             "id",
             f"'{_printable(text)}' is not an organization id: "
             "2 to 32 lower-case letters and digits, for example auhf2k.",
         )
     return OrganizationId(text)
+
+
+def is_organization_id(text: str) -> bool:
+    """Whether the text could be one."""
+    return _ORGANIZATION_ID.fullmatch(text) is not None
 
 
 def generate_organization_id() -> OrganizationId:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from nightlatch.model.names import Email, OrganizationId, Role, TokenId, UserId
+from nightlatch.model.origin import Origin
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,3 +24,12 @@ class Standing:
     token_id: TokenId
     identity: Identity
     expiry: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who makes a request, by which token (None: by a password), and from where."""
+
+    identity: Identity
+    token_id: TokenId | None
+    origin: Origin

@@ -5,8 +5,10 @@ from contextlib import asynccontextmanager
 
 from sqlalchemy import func, select, update
 
+from nightlatch.model.event import Event
 from nightlatch.model.records import LeaseRecord
 from nightlatch.store.connection import Connection
+from nightlatch.store.events import insert_event
 from nightlatch.store.tables import change_counter
 
 _ADVISORY_LOCK = 0x6E6C6C65
@@ -21,13 +23,15 @@ async def find_lease(connection: Connection) -> LeaseRecord:
     return LeaseRecord(row.lease_milliseconds, row.lease_waited_milliseconds)
 
 
-async def set_lease(connection: Connection, lease: LeaseRecord) -> None:
-    """Store both."""
-    await connection.execute(
-        update(change_counter).values(
-            lease_milliseconds=lease.milliseconds, lease_waited_milliseconds=lease.waited_milliseconds
-        )
+async def set_lease(connection: Connection, lease: LeaseRecord, event: Event | None = None) -> None:
+    """Store both, and record the event: in one statement, since the connection is in no transaction."""
+    change = update(change_counter).values(
+        lease_milliseconds=lease.milliseconds, lease_waited_milliseconds=lease.waited_milliseconds
     )
+    if event is None:
+        await connection.execute(change)
+    else:
+        await insert_event(connection, event, beside=change)
 
 
 @asynccontextmanager

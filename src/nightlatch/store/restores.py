@@ -4,7 +4,20 @@ import secrets
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Select, delete, func, literal, null, or_, select, text, union_all, update
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    delete,
+    exists,
+    func,
+    literal,
+    null,
+    or_,
+    select,
+    text,
+    union_all,
+    update,
+)
 
 from nightlatch.model.names import Email, OrganizationId
 from nightlatch.model.records import Ended, RecentChange
@@ -79,17 +92,31 @@ async def list_recent_changes(connection: Connection, since: datetime) -> tuple[
 
 
 def _recent(since: datetime) -> list[Select[Any]]:
+    # What the rows themselves tell, and the events that tell the same.
     columns = {
-        "user added": (user.c.created, user.c.email, None, user),
-        "user disabled": (user.c.disabled, user.c.email, None, user),
+        "user added": (user.c.created, user.c.email, None, user, ("user_added",)),
+        "user disabled": (user.c.disabled, user.c.email, None, user, ("user_disabled",)),
         "member added": (
             membership.c.created,
             user.c.email,
             membership.c.organization_id,
             membership.join(user, user.c.id == membership.c.user_id),
+            ("member_added", "user_added"),
         ),
-        "organization added": (organization.c.created, None, organization.c.id, organization),
-        "organization closed": (organization.c.closed, None, organization.c.id, organization),
+        "organization added": (
+            organization.c.created,
+            None,
+            organization.c.id,
+            organization,
+            ("organization_added",),
+        ),
+        "organization closed": (
+            organization.c.closed,
+            None,
+            organization.c.id,
+            organization,
+            ("organization_closed",),
+        ),
     }
     rows: list[Select[Any]] = [
         select(
@@ -99,8 +126,8 @@ def _recent(since: datetime) -> list[Select[Any]]:
             (null() if organization_id is None else organization_id).label("organization_id"),
         )
         .select_from(source)
-        .where(moment >= since)
-        for what, (moment, email, organization_id, source) in columns.items()
+        .where(moment >= since, ~_is_recorded(since, kinds, email, organization_id))
+        for what, (moment, email, organization_id, source, kinds) in columns.items()
     ]
     recorded = (
         select(event.c.at, event.c.kind.label("what"), event.c.email, event.c.organization_id)
@@ -108,3 +135,18 @@ def _recent(since: datetime) -> list[Select[Any]]:
         .where(or_(*(event.c.kind.like(f"{kind}%") for kind in _REVIEWED_EVENTS)))
     )
     return [*rows, recorded]
+
+
+def _is_recorded(
+    since: datetime,
+    kinds: tuple[str, ...],
+    email: ColumnElement[str] | None,
+    organization_id: ColumnElement[str] | None,
+) -> ColumnElement[bool]:
+    """Whether an event tells it already: servers of the first schema wrote none."""
+    conditions = [event.c.at >= since, event.c.kind.in_(kinds)]
+    if email is not None:
+        conditions.append(event.c.email == email)
+    if organization_id is not None:
+        conditions.append(event.c.organization_id == organization_id)
+    return exists().where(*conditions)

@@ -16,6 +16,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    or_,
 )
 
 from nightlatch.store.columns import Instant
@@ -184,10 +185,16 @@ event = Table(
     # More than 1 where like events were counted together.
     Column("count", Integer, nullable=False, server_default="1"),
     CheckConstraint("actor IN ('user', 'operator', 'anonymous', 'server')", "actor"),
-    Index(None, "organization_id", "id"),
+    # Of an organization's events the newest come first, whichever way they are filtered.
+    Index(None, "organization_id", "at"),
+    Index(None, "organization_id", "kind", "at"),
+    Index(None, "organization_id", "email", "at"),
     Index(None, "at"),
     sqlite_autoincrement=True,
 )
+# What an event tells of a client, until it is erased.
+event_client = or_(event.c.address.is_not(None), event.c.user_agent.is_not(None))
+Index("event_client_at", event.c.at, sqlite_where=event_client, postgresql_where=event_client)
 
 password_link = Table(
     "password_link",

@@ -26,6 +26,14 @@ async def find_user(connection: Connection, email: Email) -> User | None:
     return None if row is None else _user(row)
 
 
+_EMAIL = select(user.c.email).where(user.c.id == bindparam("id"))
+
+
+async def get_email(connection: Connection, user_id: UserId) -> Email:
+    """The e-mail address of a user that there is."""
+    return Email((await connection.execute(_EMAIL, {"id": user_id})).scalar_one())
+
+
 async def lock_user(connection: Connection, email: Email) -> User | None:
     """The user, locked to the end of the transaction: last lock of every use case."""
     row = (await connection.execute(_BY_EMAIL.with_for_update(), {"email": email})).one_or_none()

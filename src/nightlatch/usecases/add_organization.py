@@ -1,5 +1,6 @@
 """Add an organization."""
 
+from nightlatch.model.event import OPERATOR, Event, EventKind
 from nightlatch.model.names import (
     LimitPolicy,
     OrganizationId,
@@ -8,6 +9,7 @@ from nightlatch.model.names import (
     parse_organization_name,
 )
 from nightlatch.model.records import Organization
+from nightlatch.store.events import insert_event
 from nightlatch.store.organizations import insert_organization
 from nightlatch.usecases.organization_rules import check_time_to_live, check_token_limit
 from nightlatch.usecases.services import Services
@@ -29,7 +31,7 @@ async def add_organization(
         generate_organization_id() if organization_id is None else parse_organization_id(organization_id)
     )
     async with services.store.write() as connection:
-        return await insert_organization(
+        added = await insert_organization(
             connection,
             chosen,
             parse_organization_name(name),
@@ -37,3 +39,11 @@ async def add_organization(
             limit_policy,
             check_time_to_live(time_to_live),
         )
+        detail = {
+            "name": added.name,
+            "token_limit": added.token_limit,
+            "limit_policy": added.limit_policy,
+            "time_to_live": added.time_to_live,
+        }
+        await insert_event(connection, Event(EventKind.ORGANIZATION_ADDED, OPERATOR, chosen, detail=detail))
+    return added

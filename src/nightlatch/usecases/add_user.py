@@ -1,9 +1,11 @@
 """Add a user, as a member of an organization or of none yet."""
 
+from nightlatch.model.event import OPERATOR, Event, EventKind
 from nightlatch.model.names import Email, OrganizationId, Role, parse_email
 from nightlatch.model.password_link import IssuedLink
 from nightlatch.model.records import OrganizationSummary, User
 from nightlatch.store.connection import Connection
+from nightlatch.store.events import insert_event
 from nightlatch.store.memberships import insert_membership
 from nightlatch.store.organizations import find_organization
 from nightlatch.store.users import insert_user
@@ -59,4 +61,7 @@ async def _insert(
     user = await insert_user(connection, address, password_hash)
     if organization_id is not None:
         await insert_membership(connection, organization_id, user.id, address, role)
+    detail = {} if organization_id is None else {"role": role}
+    event = Event(EventKind.USER_ADDED, OPERATOR, organization_id, user.id, address, detail=detail)
+    await insert_event(connection, event)
     return user

@@ -10,6 +10,7 @@ from typing import Final
 
 from nightlatch.fresh.lease import CLOCK_RATE_FACTOR, MARGIN_SECONDS
 from nightlatch.model.errors import InvalidValue, Refused
+from nightlatch.model.event import OPERATOR, Event, EventKind
 from nightlatch.model.records import LeaseRecord
 from nightlatch.store.leases import changing_lease, find_lease, set_lease
 from nightlatch.usecases.services import Services
@@ -45,11 +46,21 @@ async def change_lease(services: Services, milliseconds: int) -> LeaseRecord:
         # What is waited for may be more than the lease, if an earlier lowering was interrupted.
         waited = max(milliseconds, before.waited_milliseconds)
         # Both steps on the connection that holds the lock: without the lock there is no second step.
-        await set_lease(connection, LeaseRecord(milliseconds, waited))
+        await set_lease(
+            connection, LeaseRecord(milliseconds, waited), _event(before.milliseconds, milliseconds)
+        )
         if waited > milliseconds:
             await asyncio.sleep(waited / 1000 * CLOCK_RATE_FACTOR + MARGIN_SECONDS)
             await set_lease(connection, LeaseRecord(milliseconds, milliseconds))
     return LeaseRecord(milliseconds, milliseconds)
+
+
+def _event(before: int, after: int) -> Event | None:
+    """What is recorded of it, with the first step: nothing if that only goes on with one that was cut off."""
+    if before == after:
+        return None
+    detail = {"milliseconds": {"before": before, "after": after}}
+    return Event(EventKind.LEASE_CHANGED, OPERATOR, detail=detail)
 
 
 def _check_database(services: Services) -> None:

@@ -1,8 +1,10 @@
 """Close an organization, for good."""
 
+from nightlatch.model.event import OPERATOR, Event, EventKind
 from nightlatch.model.names import OrganizationId
 from nightlatch.model.records import EndedToken, Organization
 from nightlatch.store import organizations
+from nightlatch.store.events import insert_event
 from nightlatch.store.tokens import delete_tokens_in_organization
 from nightlatch.usecases.end_tokens import ending_tokens
 from nightlatch.usecases.organization_rules import no_organization
@@ -19,4 +21,7 @@ async def close_organization(
             raise no_organization(organization_id)
         closed = await organizations.close_organization(connection, organization_id)
         ended = await delete_tokens_in_organization(connection, organization_id, None)
+        detail = {"ended_tokens": [token.id for token in ended]}
+        event = Event(EventKind.ORGANIZATION_CLOSED, OPERATOR, organization_id, detail=detail)
+        await insert_event(connection, event)
     return closed, ended

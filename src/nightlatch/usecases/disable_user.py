@@ -1,7 +1,9 @@
 """Disable a user everywhere, and enable one again."""
 
+from nightlatch.model.event import OPERATOR, Event, EventKind
 from nightlatch.model.names import Role
 from nightlatch.model.records import EndedToken, User
+from nightlatch.store.events import insert_event
 from nightlatch.store.memberships import find_membership
 from nightlatch.store.organizations import lock_organization
 from nightlatch.store.password_links import delete_links
@@ -26,10 +28,16 @@ async def disable_user(services: Services, email: str) -> tuple[User, list[Ended
                 continue
             if membership.role is Role.OWNER and membership.disabled is None:
                 await keep_an_owner(connection, membership)
-        await lock_known_user(connection, email)
+        before = await lock_known_user(connection, email)
         user = await set_disabled(connection, known.id, disabled=True)
         await delete_links(connection, known.id)
         ended = await delete_tokens_of_user(connection, known.id)
+        if before.disabled is None:
+            detail = {"ended_tokens": [token.id for token in ended]}
+            event = Event(
+                EventKind.USER_DISABLED, OPERATOR, user_id=known.id, email=known.email, detail=detail
+            )
+            await insert_event(connection, event)
     return user, ended
 
 
@@ -37,4 +45,7 @@ async def enable_user(services: Services, email: str) -> User:
     """Let a disabled user log in again; their old tokens stay deleted. Raises NotFound."""
     async with services.store.write() as connection:
         known = await lock_known_user(connection, email)
+        if known.disabled is not None:
+            event = Event(EventKind.USER_ENABLED, OPERATOR, user_id=known.id, email=known.email)
+            await insert_event(connection, event)
         return await set_disabled(connection, known.id, disabled=False)

@@ -1,9 +1,11 @@
 """Issue a link with which a user sets their own password, so that nobody else has to know it."""
 
 from nightlatch.model.errors import InvalidValue, Refused
+from nightlatch.model.event import OPERATOR, Event, EventKind
 from nightlatch.model.password_link import VALID_SECONDS_MAX, IssuedLink, generate_link_secret
 from nightlatch.model.records import User
 from nightlatch.store.connection import Connection
+from nightlatch.store.events import insert_event
 from nightlatch.store.password_links import insert_link
 from nightlatch.usecases.find_person import lock_known_user
 from nightlatch.usecases.services import Services
@@ -22,6 +24,8 @@ async def issue_password_link(services: Services, email: str, valid_seconds: int
                 f"User '{user.email}' is disabled. To let them log in again: "
                 f"nightlatch user enable {user.email}"
             )
+        event = Event(EventKind.PASSWORD_LINK_ISSUED, OPERATOR, user_id=user.id, email=user.email)
+        await insert_event(connection, event)
         return await store_new_link(connection, user, valid_seconds)
 
 

@@ -3,10 +3,13 @@
 from dataclasses import dataclass
 
 from nightlatch.model.errors import CredentialsRejected, InvalidValue, Throttled, TokenLimitReached
+from nightlatch.model.event import Actor, ActorKind, Event, EventKind
 from nightlatch.model.names import LimitPolicy, OrganizationId
+from nightlatch.model.origin import Origin
 from nightlatch.model.records import TIME_TO_LIVE_SECONDS_MAX, EndedToken, IssuedToken
 from nightlatch.model.token import generate_token
 from nightlatch.store.connection import Connection
+from nightlatch.store.events import insert_event
 from nightlatch.store.logins import Limit, LoginCandidate, NewToken, StoredToken, insert_token, lock_candidate
 from nightlatch.store.throttles import judge
 from nightlatch.store.tokens import make_place
@@ -14,6 +17,7 @@ from nightlatch.store.users import store_rehash
 from nightlatch.usecases.check_password import Credentials, PasswordShown, check_password
 from nightlatch.usecases.end_tokens import ending_tokens
 from nightlatch.usecases.note_success import note_success, note_success_alone
+from nightlatch.usecases.refuse_login import noting_refusals
 from nightlatch.usecases.services import Services
 
 
@@ -24,7 +28,7 @@ class Login:
     credentials: Credentials
     name: str
     time_to_live: int | None
-    user_agent: str
+    origin: Origin
 
 
 async def log_in(services: Services, login: Login) -> IssuedToken:
@@ -34,15 +38,18 @@ async def log_in(services: Services, login: Login) -> IssuedToken:
     ended is accepted nowhere any more when this returns.
 
     Raises CredentialsRejected, Throttled, TokenLimitReached, InvalidValue('time_to_live'), Overloaded or
-    StoreUnavailable; after the last, the token may exist, but nobody has it.
+    StoreUnavailable; after the last, the token may exist, but nobody has it. A login is recorded
+    with its token, a refusal is noted.
     """
-    shown = await check_password(services, login.credentials)
-    try:
-        return await _issue(services, login, shown)
-    except (InvalidValue, Throttled, TokenLimitReached):
-        # The password was right all the same, and whoever asks again for it is not guessing.
-        await note_success_alone(services, shown)
-        raise
+    credentials = login.credentials
+    with noting_refusals(services, credentials.username, credentials.organization_id, login.origin):
+        shown = await check_password(services, credentials)
+        try:
+            return await _issue(services, login, shown)
+        except (InvalidValue, Throttled, TokenLimitReached):
+            # The password was right all the same, and whoever asks again for it is not guessing.
+            await note_success_alone(services, shown)
+            raise
 
 
 async def _issue(services: Services, login: Login, shown: PasswordShown) -> IssuedToken:
@@ -50,13 +57,14 @@ async def _issue(services: Services, login: Login, shown: PasswordShown) -> Issu
     new = NewToken(
         generate_token(),
         login.name,
-        login.user_agent,
+        login.origin.user_agent,
         _time_to_live(login.time_to_live, candidate.time_to_live),
     )
     new_hash = await _rehash(services, login.credentials, candidate)
     try:
         async with services.store.write() as connection:
             stored = await _store(services, connection, shown, new, new_hash)
+            await insert_event(connection, _event(candidate, new, login.origin, []))
         return IssuedToken(new.token, stored.expiry, ())
     except TokenLimitReached:
         if candidate.limit_policy is LimitPolicy.REFUSE:
@@ -65,7 +73,20 @@ async def _issue(services: Services, login: Login, shown: PasswordShown) -> Issu
         limit = await lock_candidate(connection, candidate)
         replaced = [] if limit is None else await _make_place(connection, candidate.organization_id, limit)
         stored = await _store(services, connection, shown, new, new_hash)
+        await insert_event(connection, _event(candidate, new, login.origin, replaced))
     return IssuedToken(new.token, stored.expiry, tuple(replaced))
+
+
+def _event(candidate: LoginCandidate, new: NewToken, origin: Origin, replaced: list[EndedToken]) -> Event:
+    return Event(
+        EventKind.LOGIN,
+        Actor(ActorKind.USER, candidate.user_id, candidate.email, None, origin),
+        candidate.organization_id,
+        candidate.user_id,
+        candidate.email,
+        new.token.id,
+        {"replaced_tokens": [token.id for token in replaced]} if replaced else {},
+    )
 
 
 async def _make_place(

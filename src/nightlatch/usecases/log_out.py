@@ -1,24 +1,32 @@
 """Log out: delete the token that the request came with, or all of its user's."""
 
+from typing import Any
+
 from nightlatch.model.errors import TokenRejected
+from nightlatch.model.event import Event, EventKind, acting_user
+from nightlatch.model.origin import Origin
 from nightlatch.model.records import EndedToken
 from nightlatch.model.standing import Standing
 from nightlatch.model.token import PlainToken
+from nightlatch.store.events import insert_event
 from nightlatch.store.tokens import delete_token, delete_tokens_in_organization, find_standing
 from nightlatch.usecases.end_tokens import ending_tokens
 from nightlatch.usecases.services import Services
 
 
-async def log_out(services: Services, token: PlainToken) -> Standing:
+async def log_out(services: Services, token: PlainToken, origin: Origin) -> Standing:
     """Delete the token for good; what it stood for. Raises TokenRejected if it is not live."""
     async with ending_tokens(services) as connection:
         standing = await find_standing(connection, token.digest)
         if standing is None or not await delete_token(connection, token.digest):
             raise TokenRejected("logout with a token that is not live")
+        await insert_event(connection, _event(EventKind.LOGOUT, standing, origin, {}))
     return standing
 
 
-async def log_out_everywhere(services: Services, token: PlainToken) -> tuple[Standing, list[EndedToken]]:
+async def log_out_everywhere(
+    services: Services, token: PlainToken, origin: Origin
+) -> tuple[Standing, list[EndedToken]]:
     """Delete every token that the token's user has in its organization.
 
     Raises TokenRejected if the token is not live.
@@ -29,4 +37,19 @@ async def log_out_everywhere(services: Services, token: PlainToken) -> tuple[Sta
             raise TokenRejected("logoutall with a token that is not live")
         identity = standing.identity
         ended = await delete_tokens_in_organization(connection, identity.organization_id, identity.user_id)
+        detail = {"ended_tokens": [token.id for token in ended]}
+        await insert_event(connection, _event(EventKind.LOGOUT_ALL, standing, origin, detail))
     return standing, ended
+
+
+def _event(kind: EventKind, standing: Standing, origin: Origin, detail: dict[str, Any]) -> Event:
+    identity = standing.identity
+    return Event(
+        kind,
+        acting_user(identity, standing.token_id, origin),
+        identity.organization_id,
+        identity.user_id,
+        identity.email,
+        standing.token_id,
+        detail,
+    )

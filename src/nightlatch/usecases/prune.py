@@ -1,8 +1,10 @@
-"""Prune: remove what expired long ago, old rows of the change feed, and counts that have been made up for."""
+"""Prune: remove what expired long ago, old changes and events, and counts that have been made up for."""
 
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from nightlatch.model.event import Retention
+from nightlatch.store import events
 from nightlatch.store.connection import Connection
 from nightlatch.store.pruning import BATCH_ROWS, may_prune, prune_changes, prune_links, prune_tokens
 from nightlatch.store.throttles import has_free, prune_free
@@ -40,3 +42,18 @@ async def _prune(services: Services, batch: Callable[[Connection], Awaitable[int
             deleted = await batch(connection)
         total += deleted
     return total
+
+
+async def prune_events(services: Services, retention: Retention) -> int:
+    """Erase addresses and user agents of events, and delete events, that are older than they are kept.
+
+    In batches, each a transaction of its own; returns how many events that were. Stops at once where
+    another process is pruning. Raises StoreUnavailable.
+    """
+    total = 0
+    while True:
+        async with services.store.write() as connection:
+            pruned = await events.prune_events(connection, retention) if await may_prune(connection) else 0
+        total += pruned
+        if pruned == 0:
+            return total

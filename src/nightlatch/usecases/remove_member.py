@@ -1,7 +1,9 @@
 """Remove a member from an organization."""
 
+from nightlatch.model.event import OPERATOR, Event, EventKind
 from nightlatch.model.names import OrganizationId, Role
 from nightlatch.model.records import EndedToken
+from nightlatch.store.events import insert_event
 from nightlatch.store.memberships import delete_membership
 from nightlatch.store.tokens import delete_tokens_in_organization
 from nightlatch.usecases.end_tokens import ending_tokens
@@ -17,4 +19,13 @@ async def remove_member(services: Services, organization_id: OrganizationId, ema
             await keep_an_owner(connection, membership)
         ended = await delete_tokens_in_organization(connection, organization_id, membership.user_id)
         await delete_membership(connection, organization_id, membership.user_id)
+        event = Event(
+            EventKind.MEMBER_REMOVED,
+            OPERATOR,
+            organization_id,
+            membership.user_id,
+            membership.email,
+            detail={"role": membership.role, "ended_tokens": [token.id for token in ended]},
+        )
+        await insert_event(connection, event)
     return ended

@@ -1,10 +1,13 @@
 """See and end an organization's tokens as an operator."""
 
 from nightlatch.model.errors import NotFound
+from nightlatch.model.event import OPERATOR, Event, EventKind
 from nightlatch.model.names import OrganizationId, TokenId
 from nightlatch.model.records import EndedToken, TokenRecord
 from nightlatch.store import tokens
+from nightlatch.store.events import insert_event
 from nightlatch.store.organizations import find_organization
+from nightlatch.store.users import get_email
 from nightlatch.usecases.end_tokens import ending_tokens
 from nightlatch.usecases.find_person import lock_membership, lock_open_organization
 from nightlatch.usecases.organization_rules import no_organization
@@ -33,6 +36,10 @@ async def revoke_one(
                 f"'{organization_id}' has no token '{token_id}'. To see which it has: "
                 f"nightlatch token list --organization {organization_id}"
             )
+        user_id = ended[0].user_id
+        email = await get_email(connection, user_id)
+        event = Event(EventKind.TOKEN_REVOKED, OPERATOR, organization_id, user_id, email, token_id)
+        await insert_event(connection, event)
     return ended
 
 
@@ -41,9 +48,14 @@ async def revoke_all(
 ) -> list[EndedToken]:
     """End all tokens of the organization, or one member's. Raises NotFound."""
     async with ending_tokens(services) as connection:
-        user_id = None
+        user_id = user_email = None
         if email is None:
             await lock_open_organization(connection, organization_id)
         else:
-            user_id = (await lock_membership(connection, organization_id, email)).user_id
-        return await tokens.delete_tokens_in_organization(connection, organization_id, user_id)
+            membership = await lock_membership(connection, organization_id, email)
+            user_id, user_email = membership.user_id, membership.email
+        ended = await tokens.delete_tokens_in_organization(connection, organization_id, user_id)
+        detail = {"ended_tokens": [token.id for token in ended]}
+        event = Event(EventKind.TOKENS_REVOKED, OPERATOR, organization_id, user_id, user_email, detail=detail)
+        await insert_event(connection, event)
+    return ended

@@ -9,6 +9,7 @@ from nightlatch.guard.passwords import Passwords
 from nightlatch.guard.throttle import Throttle
 from nightlatch.hot.currency import Currency
 from nightlatch.hot.lookup import Lookup
+from nightlatch.hot.refusals import Refusals
 from nightlatch.hot.table import Table
 from nightlatch.hot.uses import Uses
 from nightlatch.store.schema_watch import SchemaWatch
@@ -36,3 +37,4 @@ class Services(Memory):
     password_rules: PasswordRules
     schema: SchemaWatch
     throttle: Throttle
+    refusals: Refusals

@@ -1,9 +1,10 @@
 """Set a user's password."""
 
-from nightlatch.model.names import UserId
-from nightlatch.model.records import EndedToken
+from nightlatch.model.event import OPERATOR, Actor, Event, EventKind
+from nightlatch.model.records import EndedToken, User
 from nightlatch.store import users
 from nightlatch.store.connection import Connection
+from nightlatch.store.events import insert_event
 from nightlatch.store.organizations import find_organizations_of_user
 from nightlatch.store.password_links import delete_links
 from nightlatch.store.tokens import delete_tokens_of_user
@@ -24,11 +25,17 @@ async def set_password(services: Services, email: str, password: str) -> list[En
     password_hash = await services.passwords.hash(password)
     async with ending_tokens(services) as connection:
         user = await lock_known_user(connection, email)
-        return await change_password(connection, user.id, password_hash)
+        return await change_password(connection, user, password_hash, OPERATOR)
 
 
-async def change_password(connection: Connection, user_id: UserId, password_hash: str) -> list[EndedToken]:
+async def change_password(
+    connection: Connection, user: User, password_hash: str, actor: Actor
+) -> list[EndedToken]:
     """What every change of a password does, in a block of `ending_tokens` that has locked the user."""
-    await users.set_password(connection, user_id, password_hash)
-    await delete_links(connection, user_id)
-    return await delete_tokens_of_user(connection, user_id)
+    await users.set_password(connection, user.id, password_hash)
+    await delete_links(connection, user.id)
+    ended = await delete_tokens_of_user(connection, user.id)
+    detail = {"ended_tokens": [token.id for token in ended]}
+    event = Event(EventKind.PASSWORD_CHANGED, actor, user_id=user.id, email=user.email, detail=detail)
+    await insert_event(connection, event)
+    return ended

@@ -5,8 +5,10 @@ Users, memberships and passwords are as the backup has them, and only people kno
 done to them again: what was done to them last is listed.
 """
 
+from nightlatch.model.event import OPERATOR, Event, EventKind
 from nightlatch.model.records import StartedOver
 from nightlatch.store.connection import Connection
+from nightlatch.store.events import insert_event
 from nightlatch.store.restores import (
     REVIEWED,
     end_everything,
@@ -31,4 +33,6 @@ async def started_over(connection: Connection) -> StartedOver:
     # Tokens first: as in every other transaction the counter's row is locked last.
     ended = await end_everything(connection)
     await renew_epoch(connection)
+    detail = {"tokens": ended.tokens, "links": ended.links}
+    await insert_event(connection, Event(EventKind.RESTORED, OPERATOR, detail=detail))
     return StartedOver(ended, since, changes)

@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 from typing import Any
 
+from nightlatch.model.event import OPERATOR, Event, EventKind
 from nightlatch.model.names import LimitPolicy, OrganizationId, parse_organization_name
 from nightlatch.model.records import Organization
 from nightlatch.store import organizations
+from nightlatch.store.events import insert_event
 from nightlatch.usecases.organization_rules import (
     check_time_to_live,
     check_token_limit,
@@ -48,4 +50,15 @@ async def update_organization(
             raise no_organization(organization_id)
         if not values:
             return found
-        return await organizations.update_organization(connection, organization_id, values)
+        changed = await organizations.update_organization(connection, organization_id, values)
+        differences = {
+            name: {"before": getattr(found, name), "after": value}
+            for name, value in values.items()
+            if getattr(found, name) != value
+        }
+        if differences:
+            # A change of several things is one event: of the limit, where that is among them.
+            of_limit = "token_limit" in differences or "limit_policy" in differences
+            kind = EventKind.LIMIT_CHANGED if of_limit else EventKind.ORGANIZATION_CHANGED
+            await insert_event(connection, Event(kind, OPERATOR, organization_id, detail=differences))
+    return changed

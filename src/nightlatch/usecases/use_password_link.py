@@ -1,6 +1,8 @@
 """Use a link to set a password: once, and before it expires (OWASP ASVS 5.0, 6.4.1)."""
 
 from nightlatch.model.errors import InvalidValue
+from nightlatch.model.event import Actor, ActorKind
+from nightlatch.model.origin import Origin
 from nightlatch.model.password_link import LinkSecret, parse_link_secret
 from nightlatch.model.records import EndedToken
 from nightlatch.store.organizations import find_organizations_of_user
@@ -22,7 +24,7 @@ async def find_password_link(services: Services, text: str) -> FoundLink:
     return await _usable(services, found)
 
 
-async def use_password_link(services: Services, text: str, password: str) -> list[EndedToken]:
+async def use_password_link(services: Services, text: str, password: str, origin: Origin) -> list[EndedToken]:
     """Set the password of the link's user as `set_password` does; of two at once, one succeeds.
 
     Raises InvalidValue of 'link' or 'password'; after the latter the link still works.
@@ -38,7 +40,8 @@ async def use_password_link(services: Services, text: str, password: str) -> lis
         user = await lock_known_user(connection, link.email)
         if not await take_link(connection, secret):
             raise _gone()
-        return await change_password(connection, user.id, password_hash)
+        actor = Actor(ActorKind.USER, user.id, user.email, None, origin)
+        return await change_password(connection, user, password_hash, actor)
 
 
 def _spelled(text: str) -> LinkSecret:

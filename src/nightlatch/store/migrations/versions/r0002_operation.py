@@ -26,12 +26,11 @@ _FIXED = (
     "user_id",
     "email",
     "token_id",
-    "address",
-    "user_agent",
     "request_id",
     "detail",
 )
-"""Of an event; its `count` may rise."""
+"""Of an event. Its `count` may rise; what it tells of the client may be erased, a day later at least."""
+_CLIENT = ("address", "user_agent")
 
 
 def upgrade() -> None:
@@ -99,8 +98,12 @@ def _create_tables() -> None:
         *_integers("event", "at", "count"),
         sqlite_autoincrement=True,
     )
-    op.create_index("event_organization_id_id", "event", ["organization_id", "id"])
+    op.create_index("event_organization_id_at", "event", ["organization_id", "at"])
+    op.create_index("event_organization_id_kind_at", "event", ["organization_id", "kind", "at"])
+    op.create_index("event_organization_id_email_at", "event", ["organization_id", "email", "at"])
     op.create_index("event_at", "event", ["at"])
+    client = sa.text("address IS NOT NULL OR user_agent IS NOT NULL")
+    op.create_index("event_client_at", "event", ["at"], sqlite_where=client, postgresql_where=client)
     op.create_table(
         "password_link",
         sa.Column("digest", sa.LargeBinary, nullable=False),
@@ -116,20 +119,41 @@ def _create_tables() -> None:
     op.create_index("password_link_user_id", "password_link", ["user_id"])
 
 
-# An event stays as it was written, for a day at least: then retention may delete it. Cascades are
-# written as triggers too, because a shell of SQLite leaves foreign_keys off.
+# An event stays as it was written, for a day at least: then retention may erase what it tells of the
+# client, and delete it. Cascades are written as triggers too, because a shell of SQLite leaves
+# foreign_keys off.
 
 _KEPT_SECONDS = 86_400
+_SQLITE_YOUNG = f"OLD.at > {SQLITE_NOW} - {_KEPT_SECONDS} * 1000000"
+_POSTGRESQL_YOUNG = f"OLD.at > {POSTGRESQL_NOW} - interval '{_KEPT_SECONDS} seconds'"
+
+
+def _is_rewritten(differs: str, is_young: str) -> str:
+    """Whether an UPDATE does more than it may."""
+    fixed = [f"NEW.{column} {differs} OLD.{column}" for column in _FIXED]
+    client = [
+        f"(NEW.{column} {differs} OLD.{column} AND (NEW.{column} IS NOT NULL OR {is_young}))"
+        for column in _CLIENT
+    ]
+    return " OR ".join((*fixed, *client, "NEW.count < OLD.count"))
+
+
 _SQLITE = [
     f"""
     CREATE TRIGGER event_stays_as_written BEFORE UPDATE ON event
-    WHEN {" OR ".join(f"NEW.{column} IS NOT OLD.{column}" for column in _FIXED)} OR NEW.count < OLD.count
+    WHEN {_is_rewritten("IS NOT", _SQLITE_YOUNG)}
     BEGIN SELECT RAISE(ABORT, 'event: what was recorded stays'); END
     """,
     f"""
     CREATE TRIGGER event_is_kept BEFORE DELETE ON event
-    WHEN OLD.at > {SQLITE_NOW} - {_KEPT_SECONDS} * 1000000
+    WHEN {_SQLITE_YOUNG}
     BEGIN SELECT RAISE(ABORT, 'event: what was recorded is kept for a day at least'); END
+    """,
+    # INSERT OR REPLACE deletes without a trigger for deletions.
+    """
+    CREATE TRIGGER event_is_not_replaced BEFORE INSERT ON event
+    WHEN EXISTS (SELECT 1 FROM event WHERE id = NEW.id)
+    BEGIN SELECT RAISE(ABORT, 'event: what was recorded stays'); END
     """,
     """
     CREATE TRIGGER membership_delete_forgets_addresses AFTER DELETE ON membership
@@ -147,10 +171,10 @@ _POSTGRESQL = [
     f"""
     CREATE FUNCTION nightlatch_event_stays() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
-        IF TG_OP = 'UPDATE' THEN
+        IF TG_OP <> 'DELETE' THEN
             RAISE EXCEPTION 'event: what was recorded stays' USING ERRCODE = 'check_violation';
         END IF;
-        IF OLD.at > {POSTGRESQL_NOW} - interval '{_KEPT_SECONDS} seconds' THEN
+        IF {_POSTGRESQL_YOUNG} THEN
             RAISE EXCEPTION 'event: what was recorded is kept for a day at least'
                 USING ERRCODE = 'check_violation';
         END IF;
@@ -159,12 +183,15 @@ _POSTGRESQL = [
     """,
     f"""
     CREATE TRIGGER event_stays_as_written BEFORE UPDATE ON event FOR EACH ROW
-    WHEN ({" OR ".join(f"NEW.{column} IS DISTINCT FROM OLD.{column}" for column in _FIXED)}
-          OR NEW.count < OLD.count)
+    WHEN ({_is_rewritten("IS DISTINCT FROM", _POSTGRESQL_YOUNG)})
     EXECUTE FUNCTION nightlatch_event_stays()
     """,
     """
     CREATE TRIGGER event_is_kept BEFORE DELETE ON event
     FOR EACH ROW EXECUTE FUNCTION nightlatch_event_stays()
+    """,
+    """
+    CREATE TRIGGER event_is_not_truncated BEFORE TRUNCATE ON event
+    FOR EACH STATEMENT EXECUTE FUNCTION nightlatch_event_stays()
     """,
 ]

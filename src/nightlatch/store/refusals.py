@@ -1,0 +1,100 @@
+"""Queries for refused logins: whom they named, and what was counted of them this minute."""
+
+import json
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import func, select, update
+
+from nightlatch.model.event import EventKind
+from nightlatch.model.names import OrganizationId, UserId
+from nightlatch.store.connection import Connection
+from nightlatch.store.events import read_now
+from nightlatch.store.tables import event, membership, organization, user
+
+COUNTED_KINDS: Final = (EventKind.LOGIN_REFUSED, EventKind.LIMIT_REACHED, EventKind.THROTTLED)
+"""Kinds of events of which like ones are counted together; no others are."""
+
+_COUNTING: Final = 0x6E6C6372
+"""PostgreSQL's advisory lock of whoever counts refusals."""
+
+
+@dataclass(frozen=True, slots=True)
+class CountedRow:
+    """What refusals that are counted in one row have in common."""
+
+    kind: EventKind
+    reason: str
+    organization_id: OrganizationId | None
+    user_id: UserId | None
+    address: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """Who and what there is, of whom and what refused logins named."""
+
+    users: dict[str, UserId]
+    organizations: frozenset[str]
+    members: frozenset[tuple[str, UserId]]
+
+
+async def find_named(
+    connection: Connection, usernames: Collection[str], organization_ids: Collection[str]
+) -> Named:
+    """The users and organizations among those names, and who of them is a member where."""
+    users = await connection.execute(select(user.c.email, user.c.id).where(user.c.email.in_(usernames)))
+    found = {row.email: UserId(row.id) for row in users}
+    organizations = await connection.execute(
+        select(organization.c.id).where(organization.c.id.in_(organization_ids))
+    )
+    known = frozenset(row.id for row in organizations)
+    memberships = await connection.execute(
+        select(membership.c.organization_id, membership.c.user_id).where(
+            membership.c.user_id.in_(found.values()), membership.c.organization_id.in_(known)
+        )
+    )
+    return Named(found, known, frozenset((row.organization_id, UserId(row.user_id)) for row in memberships))
+
+
+async def lock_counting(connection: Connection) -> None:
+    """Until the transaction ends nobody else counts refusals: two would each begin a row."""
+    if connection.dialect.name != "sqlite":  # where one process writes at a time anyhow
+        await connection.execute(select(func.pg_advisory_xact_lock(_COUNTING)))
+
+
+async def list_counted(connection: Connection) -> dict[CountedRow, int]:
+    """The ids of this minute's rows, by the database's clock; the caller has locked the counting."""
+    rows = await connection.execute(
+        select(
+            event.c.id,
+            event.c.kind,
+            event.c.organization_id,
+            event.c.user_id,
+            event.c.address,
+            event.c.detail,
+        ).where(event.c.at >= _minute(await read_now(connection)), event.c.kind.in_(COUNTED_KINDS))
+    )
+    return {
+        CountedRow(
+            EventKind(row.kind),
+            json.loads(row.detail)["reason"],
+            None if row.organization_id is None else OrganizationId(row.organization_id),
+            None if row.user_id is None else UserId(row.user_id),
+            row.address,
+        ): row.id
+        for row in rows
+    }
+
+
+def _minute(now: datetime) -> datetime:
+    return now.replace(second=0, microsecond=0)
+
+
+async def raise_count(connection: Connection, event_id: int, more: int) -> None:
+    """So many more of the kind were counted."""
+    await connection.execute(
+        update(event).where(event.c.id == event_id).values({event.c["count"]: event.c["count"] + more})
+    )

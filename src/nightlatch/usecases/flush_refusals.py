@@ -1,0 +1,119 @@
+"""Flush: write the refused logins that were counted in memory to the audit log.
+
+One row for each user, address and minute, with a count; of names that are nobody's one for each
+organization, address and minute. Whoever thinks of ever new names, from ever new addresses, gets a
+bounded number of rows each minute: the rest is counted together in one row of its kind.
+"""
+
+from typing import Final
+
+from nightlatch.model.event import Actor, ActorKind, Event, EventKind
+from nightlatch.model.names import Email, OrganizationId
+from nightlatch.model.origin import Origin
+from nightlatch.model.refusal import CountedRefusals
+from nightlatch.store.connection import Connection
+from nightlatch.store.events import insert_event
+from nightlatch.store.refusals import (
+    CountedRow,
+    Named,
+    find_named,
+    list_counted,
+    lock_counting,
+    raise_count,
+)
+from nightlatch.usecases.services import Services
+
+BATCH_REFUSALS: Final = 500
+"""In one transaction: it holds a lock, and on SQLite the event loop."""
+
+UNKNOWN_ROWS_MAX: Final = 60
+"""Rows a minute, over all addresses and processes, for names that are nobody's."""
+
+KNOWN_ROWS_MAX: Final = 240
+"""The same for known users' names."""
+
+_REST: Final = "various"
+"""The reason of a row in which all that there was no room for is counted."""
+
+
+async def flush_refusals(services: Services) -> int:
+    """Write what was counted since the last flush; how many refusals that were.
+
+    Raises StoreUnavailable; what was counted is kept for the next time.
+    """
+    counted = services.refusals.take()
+    for begin in range(0, len(counted), BATCH_REFUSALS):
+        try:
+            async with services.store.write() as connection:
+                await _write(connection, counted[begin : begin + BATCH_REFUSALS])
+        except BaseException:
+            services.refusals.put_back(counted[begin:])
+            raise
+    return sum(each.count for each in counted)
+
+
+async def _write(connection: Connection, batch: list[CountedRefusals]) -> None:
+    refusals = [each.refusal for each in batch]
+    named = await find_named(
+        connection,
+        {refusal.username for refusal in refusals if refusal.username is not None},
+        {refusal.organization_id for refusal in refusals if refusal.organization_id is not None},
+    )
+    await lock_counting(connection)
+    rows = await list_counted(connection)
+    for row, (first, email, count) in _merged(batch, named, rows).items():
+        known = rows.get(row)
+        if known is not None:
+            await raise_count(connection, known, count)
+        else:
+            await insert_event(connection, _event(row, first, email), count)
+
+
+def _merged(
+    batch: list[CountedRefusals], named: Named, rows: dict[CountedRow, int]
+) -> dict[CountedRow, tuple[Origin, Email | None, int]]:
+    """The batch by rows, of which no more are new than there is room for this minute."""
+    known = sum(row.user_id is not None for row in rows)
+    room = {True: KNOWN_ROWS_MAX - known, False: UNKNOWN_ROWS_MAX - (len(rows) - known)}
+    merged: dict[CountedRow, tuple[Origin, Email | None, int]] = {}
+    for each in batch:
+        row, email = _row(each, named)
+        first = each.first
+        if row not in rows and row not in merged:
+            is_known = row.user_id is not None
+            if room[is_known] <= 0:
+                row, email, first = CountedRow(row.kind, _REST, None, None, None), None, Origin()
+            else:
+                room[is_known] -= 1
+        first, email, before = merged.get(row, (first, email, 0))
+        merged[row] = (first, email, before + each.count)
+    return merged
+
+
+def _row(counted: CountedRefusals, named: Named) -> tuple[CountedRow, Email | None]:
+    """The row that a refusal belongs to, with the user's address where the name is a known user's.
+
+    Not where the user is no member of the organization that was named: by its events an owner could
+    find out who has an account elsewhere. Any other name is left out: people type passwords there.
+    """
+    refusal = counted.refusal
+    organization_id: OrganizationId | None = None
+    if refusal.organization_id is not None and refusal.organization_id in named.organizations:
+        organization_id = OrganizationId(refusal.organization_id)
+    email = None if refusal.username is None else Email(refusal.username)
+    user_id = None if email is None else named.users.get(email)
+    if organization_id is not None and (organization_id, user_id) not in named.members:
+        user_id = None
+    row = CountedRow(refusal.kind, refusal.reason, organization_id, user_id, refusal.network or None)
+    return row, None if user_id is None else email
+
+
+def _event(row: CountedRow, first: Origin, email: Email | None) -> Event:
+    # Of those whom only the limit kept from logging in, the password was right.
+    is_user = row.kind is EventKind.LIMIT_REACHED and row.user_id is not None
+    origin = Origin(row.address or "", first.user_agent, first.request_id)
+    if is_user:
+        actor = Actor(ActorKind.USER, row.user_id, email, None, origin)
+    else:
+        actor = Actor(ActorKind.ANONYMOUS, origin=origin)
+    return Event(row.kind, actor, row.organization_id, row.user_id, email, detail={"reason": row.reason})

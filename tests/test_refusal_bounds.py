@@ -1,0 +1,96 @@
+"""However many names and addresses somebody thinks of, refused logins fill neither disk nor memory."""
+
+from collections.abc import Iterable
+
+import pytest
+
+from nightlatch.hot.refusals import DIFFERENT_MAX
+from nightlatch.model.event import EventFilter, EventKind, EventRecord
+from nightlatch.model.origin import Origin
+from nightlatch.usecases import flush_refusals as flushing
+from nightlatch.usecases.flush_refusals import flush_refusals
+from nightlatch.usecases.refuse_login import note_refusal
+from nightlatch.usecases.show_events import show_events
+from tests.accounts import Accounts
+
+
+def recorded(accounts: Accounts, after: int = 0) -> list[EventRecord]:
+    found: list[EventRecord] = []
+    accounts.do(show_events, EventFilter(), 0, found.extend)
+    return [event for event in found if event.id > after]
+
+
+def last_id(accounts: Accounts) -> int:
+    return int(accounts.sql("SELECT coalesce(max(id), 0) FROM event")[0][0])
+
+
+def minutes(events: Iterable[EventRecord]) -> int:
+    return len({event.at.replace(second=0, microsecond=0) for event in events})
+
+
+def test_ten_thousand_unknown_names_from_as_many_networks_are_a_bounded_number_of_rows(
+    accounts: Accounts,
+) -> None:
+    person = accounts.add_person()
+    before = last_id(accounts)
+    total = 0
+    for begin in range(0, 10_000, 2500):
+        for number in range(begin, begin + 2500):
+            note_refusal(
+                accounts.services,
+                EventKind.LOGIN_REFUSED if number % 2 else EventKind.THROTTLED,
+                "no such member",
+                f"user{number}@example.com",
+                person.organization_id,
+                Origin(f"10.{number // 250}.0.{number % 250}", "agent", "id"),
+            )
+            total += 1
+        assert accounts.do(flush_refusals) == 2500
+    events = recorded(accounts, before)
+    assert len(events) <= minutes(events) * (flushing.UNKNOWN_ROWS_MAX + 2)
+    assert sum(event.count for event in events) == total
+    rest = [event for event in events if event.detail == {"reason": "various"}]
+    assert {event.kind for event in rest} == {"login_refused", "throttled"}
+    assert all((event.address, event.email, event.organization_id) == (None, None, None) for event in rest)
+
+
+def test_known_names_are_bounded_too_and_unknown_ones_take_none_of_their_room(
+    accounts: Accounts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(flushing, "KNOWN_ROWS_MAX", 1_000_000)
+    person = accounts.add_person()
+    before = last_id(accounts)
+
+    def note(username: str, number: int) -> None:
+        origin = Origin(f"10.9.{number // 250}.{number % 250}")
+        note_refusal(
+            *(accounts.services, EventKind.LOGIN_REFUSED, "x", username, person.organization_id, origin)
+        )
+
+    for number in range(500):
+        note("nobody@example.com", number)
+    note(person.username, 501)
+    accounts.do(flush_refusals)
+    assert [event.count for event in recorded(accounts, before) if event.email == person.username] == [1]
+    monkeypatch.undo()
+    counted = sum(event.count for event in recorded(accounts))
+    for number in range(1000):
+        note(person.username, number)
+    accounts.do(flush_refusals)
+    events = [event for event in recorded(accounts, before) if event.email == person.username]
+    assert len(events) <= flushing.KNOWN_ROWS_MAX * minutes(recorded(accounts, before))
+    assert sum(event.count for event in recorded(accounts)) == counted + 1000
+
+
+def test_memory_between_two_flushes_is_bounded_and_still_counts_all(accounts: Accounts) -> None:
+    refusals = accounts.services.refusals
+    for number in range(3 * DIFFERENT_MAX):
+        note_refusal(
+            *(accounts.services, EventKind.THROTTLED, "address", f"u{number}@example.com"),
+            *("acme", Origin(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}", "agent", "id")),
+        )
+    counted = refusals.take()
+    assert len(counted) == DIFFERENT_MAX + 1
+    assert sum(each.count for each in counted) == 3 * DIFFERENT_MAX
+    refusals.put_back(counted)
+    assert sum(each.count for each in refusals.take()) == 3 * DIFFERENT_MAX

@@ -177,3 +177,20 @@ def test_a_parameter_that_is_missing_is_an_error_and_not_null(accounts: Accounts
 
     with pytest.raises(KeyError, match="after"):
         accounts.run(run())
+
+
+def test_whoever_uses_a_connection_that_is_cut_is_told_that_the_database_is_unavailable(
+    accounts: Accounts,
+) -> None:
+    store = accounts.services.store
+
+    async def run() -> None:
+        for in_transaction in (False, True):
+            with pytest.raises(StoreUnavailable):
+                async with store.write() if in_transaction else store.read() as connection:
+                    await connection.execute(PID)
+                    store.renew_connections()
+                    await connection.execute(PID)
+        await pid(store)
+
+    accounts.run(run())

@@ -129,7 +129,7 @@ class PostgresqlPool:
         """Cut every connection, also those in use: they lead to what is not the primary any more."""
         self._cut_idle()
         for driver in self._in_use:
-            driver.terminate()
+            driver.cut()
 
     async def dispose(self) -> None:
         """Close every connection: those in use when they are given back. None is given out any more."""

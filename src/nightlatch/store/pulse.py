@@ -62,6 +62,13 @@ class WatchedConnection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg is
         """Begin to; once, when it has been opened."""
         self.add_log_listener(_note_warning)
 
+    def cut(self) -> None:
+        """End it at once, also for whoever is using it: to them it is a connection that was lost.
+
+        `terminate` is for whoever has it alone: it leaves nothing that could still be called.
+        """
+        self._transport.abort()
+
     def check_confirmed(self) -> None:
         """Raise StoreUnavailable if the server has warned since this was called last.
 

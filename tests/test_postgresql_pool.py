@@ -179,18 +179,24 @@ def test_a_parameter_that_is_missing_is_an_error_and_not_null(accounts: Accounts
         accounts.run(run())
 
 
-def test_whoever_uses_a_connection_that_is_cut_is_told_that_the_database_is_unavailable(
+def test_whoever_has_their_connection_cut_hears_that_the_database_is_unavailable(
     accounts: Accounts,
 ) -> None:
     store = accounts.services.store
+    warning = text("DO $$ BEGIN RAISE WARNING 'now'; END $$")
+
+    async def use(in_transaction: bool) -> None:
+        async with store.write() if in_transaction else store.read() as connection:
+            await connection.execute(PID)
+            driver: Any = connection
+            # What the warning calls comes after the answer has arrived, before it is looked at.
+            driver._driver.add_log_listener(lambda *_: store.renew_connections())
+            await connection.execute(warning)
 
     async def run() -> None:
         for in_transaction in (False, True):
             with pytest.raises(StoreUnavailable):
-                async with store.write() if in_transaction else store.read() as connection:
-                    await connection.execute(PID)
-                    store.renew_connections()
-                    await connection.execute(PID)
+                await use(in_transaction)
         await pid(store)
 
     accounts.run(run())

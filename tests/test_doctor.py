@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from nightlatch.doctor.finding import Verdict
-from nightlatch.doctor.postgresql import judge_lease
+from nightlatch.doctor.postgresql import judge_lease, waits_from_start
 from tests.accounts import Accounts
 from tests.commands import Outcome, run_command
 from tests.conftest import DATABASES
@@ -176,6 +176,22 @@ def test_a_role_that_may_not_see_the_standbys_is_told_so(pair: ReplicatedPair) -
     pair.primary.query("CREATE ROLE plain LOGIN")
     outcome = doctor(pair.url().replace("postgres@", "plain@"))
     assert "GRANT pg_read_all_stats" in outcome.out
+
+
+@pytest.mark.parametrize(
+    ("version", "waits"),
+    [
+        ("15.12 (Debian 15.12-0+deb12u1)", False),
+        ("15.13", True),
+        ("16.8", False),
+        ("17.5", True),
+        ("14.99", False),
+        ("18.0", True),
+        ("19beta1", True),
+    ],
+)
+def test_releases_that_let_commits_pass_just_after_a_start_are_known(version: str, waits: bool) -> None:
+    assert waits_from_start(version) is waits
 
 
 def test_a_database_that_cannot_be_reached_is_told_without_its_password() -> None:

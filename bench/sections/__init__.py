@@ -4,12 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from bench.databases import KINDS, POSTGRESQL, Database
+from bench.databases import KINDS, POSTGRESQL, SQLITE, Database
 from bench.options import Options
 from bench.sections import (
     compare,
     feed,
     guesses,
+    hostile,
     knox,
     lease,
     logins,
@@ -43,5 +44,6 @@ SECTIONS: Final = {
     "feed": Section(feed.measure, (POSTGRESQL,)),
     "lease": Section(lease.measure, (POSTGRESQL,), by_default=False),
     "logins": Section(logins.measure),
-    "guesses": Section(guesses.measure),
+    "guesses": Section(guesses.measure, by_default=False),
+    "hostile": Section(hostile.measure, (SQLITE,), by_default=False),
 }

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import re
 from collections.abc import Mapping
 from typing import Final
 from urllib.parse import urlsplit
@@ -22,6 +23,9 @@ READ_SECONDS_MAX: Final = 5.0
 SLOWEST_READS_PER_LEASE: Final = 3
 LEASE_MILLISECONDS: Final = (50, 10_000)
 """The least and the most that can be set."""
+
+_WAITS_FROM_START: Final = {15: 13, 16: 9, 17: 5}
+"""By major version, the first minor one that does."""
 
 Servers = Mapping[str, ServerState | StoreUnavailable]
 
@@ -136,7 +140,20 @@ def check_standbys(primary: ServerState) -> Finding:
             f"{shown}; commits wait for '{primary.synchronous_standby_names}', which is not connected",
             "Start that standby. Until it confirms, every login and logout is answered with 503.",
         )
+    if not waits_from_start(primary.version):
+        return warning(
+            "standbys",
+            f"{shown}; just after a start, PostgreSQL {primary.version} may let commits pass without waiting",
+            "Upgrade to 15.13, 16.9, 17.5 or later. Until then never start a deposed primary again.",
+        )
     return ok("standbys", f"{shown}; commits wait for '{primary.synchronous_standby_names}'")
+
+
+def waits_from_start(version: str) -> bool:
+    """Whether commits wait for the standby from the very start of the server, as the release notes say."""
+    major, minor = (int(part) for part in re.findall(r"\d+", f"{version}.0")[:2])
+    least = _WAITS_FROM_START.get(major)
+    return major > max(_WAITS_FROM_START) if least is None else minor >= least
 
 
 def check_encoding(primary: ServerState) -> Finding:

@@ -159,6 +159,7 @@ METHODS = ("GET", "HEAD", "POST", "DELETE", "PUT", "PATCH", "OPTIONS", "TRACE")
 PATHS = (
     "/api/auth/login/", "/api/auth/logout/", "/api/auth/logoutall/", "/api/auth/tokens/",
     "/api/auth/tokens/{}/", "/api/auth/verify/", "/api/auth/introspect/", "/api/auth/revoke/",
+    "/api/auth/password/", "/api/auth/events/", "/set-password/?link={}",
     "/api/v1/organizations/", "/health/ready/", "/metrics", "/docs", "/openapi.json", "/{}",
 )  # fmt: skip
 TYPES = (
@@ -270,7 +271,7 @@ def test_no_secret_gets_out_however_it_is_sent(
         target = path.format(secrets.token)
         if query:
             pairs = {"token": secrets.token, "password": CANARY, "organization_id": known.organization_id}
-            target += "?" + urlencode(pairs)
+            target += ("&" if "?" in target else "?") + urlencode(pairs)
         headers = [("Content-Type", media_type)]
         if header is not None:
             headers.append(("Authorization", secrets.authorization(header)))

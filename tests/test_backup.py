@@ -221,6 +221,32 @@ def test_a_damaged_database_can_be_replaced(installation: Installation) -> None:
     assert count(installation.file, '"user"') == 1
 
 
+@pytest.mark.parametrize("ending", ["-wal", "-journal"])
+def test_the_log_of_a_database_that_was_moved_away_is_not_read_into_the_restored_one(
+    installation: Installation, ending: str
+) -> None:
+    """As after a crash, when what was not written back yet stays behind."""
+    backup = installation.back_up()
+    accounts = Accounts(installation.url)
+    try:
+        token = accounts.log_in(installation.person)
+        left_behind = Path(f"{installation.file}-wal").read_bytes()
+    finally:
+        accounts.close()
+    installation.file.rename(installation.folder / "broken.db")
+    log = Path(f"{installation.file}{ending}")
+    log.write_bytes(left_behind)
+    assert installation.run("restore", str(backup), "--yes").code == 0
+    assert not log.exists()
+    assert [kept.read_bytes() for kept in installation.kept()] == [left_behind]
+    assert count(installation.file, "token") == 0
+    server = Serving(installation.url, installation.log).wait_ready()
+    try:
+        assert status(server.port, token) == 401
+    finally:
+        assert server.stop() == 0
+
+
 def test_a_database_that_is_gone_can_be_restored(installation: Installation) -> None:
     backup = installation.back_up()
     for file in installation.folder.glob("nightlatch.db*"):

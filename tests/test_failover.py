@@ -11,9 +11,11 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from urllib.parse import urlencode
 
 import pytest
 
+from nightlatch.model.token import generate_token
 from tests.accounts import Accounts, Person
 from tests.failover.failovers import KINDS
 from tests.failover.run import Report, run
@@ -147,6 +149,24 @@ def test_h28_a_commit_whose_wait_for_the_standby_was_cut_short_is_503_and_tells_
         assert repeated.result().status == 401
     assert served.verify(token) == 401
     assert served.log_in().status == 200
+
+
+def test_h28_nobody_is_told_that_there_was_nothing_to_revoke_before_the_standby_confirms(
+    served: Served,
+) -> None:
+    """The newest tokens are not known to a primary that was deposed."""
+    mine, unknown = served.log_in().json["token"], generate_token().reveal()
+    headers = [*with_token(mine), ("Content-Type", "application/x-www-form-urlencoded")]
+    body = urlencode({"token": unknown}).encode()
+    assert exchange(served.port, "POST", "/api/auth/revoke/", headers, body).status == 200
+    served.pair.standby.pause()
+    with ThreadPoolExecutor(1) as pool:
+        try:
+            asked = pool.submit(exchange, served.port, "POST", "/api/auth/revoke/", headers, body)
+            assert not wait([asked], 1.0).done
+        finally:
+            served.pair.standby.resume()
+        assert asked.result().status in (200, 503)
 
 
 def test_h21_while_the_standby_does_not_confirm_nothing_is_accepted_and_soon_after_everything_again(

@@ -9,6 +9,7 @@ from sqlalchemy import Insert, bindparam, insert, select, text
 from sqlalchemy.exc import IntegrityError
 
 from nightlatch.model.errors import StoreUnavailable
+from nightlatch.store.postgresql_pool import PostgresqlPool
 from nightlatch.store.tables import change_counter, user
 from tests.accounts import Accounts
 from tests.conftest import DATABASES, new_database
@@ -198,5 +199,25 @@ def test_whoever_has_their_connection_cut_hears_that_the_database_is_unavailable
             with pytest.raises(StoreUnavailable):
                 await use(in_transaction)
         await pid(store)
+
+    accounts.run(run())
+
+
+def test_a_connection_that_was_being_opened_when_all_were_cut_is_not_used(accounts: Accounts) -> None:
+    async def run() -> None:
+        opened: list[Any] = []
+
+        async def open_slowly() -> Any:
+            driver = await accounts.engines.connect()
+            if not opened:
+                pool.renew()
+            opened.append(driver)
+            return driver
+
+        pool = PostgresqlPool(open_slowly)
+        async with pool.connect() as connection:
+            await connection.execute(PID)
+        assert [driver.is_closed() for driver in opened] == [True, False]
+        await pool.dispose()
 
     accounts.run(run())

@@ -31,7 +31,6 @@ def minutes(events: Iterable[EventRecord]) -> int:
 def test_ten_thousand_unknown_names_from_as_many_networks_are_a_bounded_number_of_rows(
     accounts: Accounts,
 ) -> None:
-    person = accounts.add_person()
     before = last_id(accounts)
     total = 0
     for begin in range(0, 10_000, 2500):
@@ -41,7 +40,7 @@ def test_ten_thousand_unknown_names_from_as_many_networks_are_a_bounded_number_o
                 EventKind.LOGIN_REFUSED if number % 2 else EventKind.THROTTLED,
                 "no such member",
                 f"user{number}@example.com",
-                person.organization_id,
+                "nowhere",
                 Origin(f"10.{number // 250}.0.{number % 250}", "agent", "id"),
             )
             total += 1
@@ -80,6 +79,40 @@ def test_known_names_are_bounded_too_and_unknown_ones_take_none_of_their_room(
     events = [event for event in recorded(accounts, before) if event.email == person.username]
     assert len(events) <= flushing.KNOWN_ROWS_MAX * minutes(recorded(accounts, before))
     assert sum(event.count for event in recorded(accounts)) == counted + 1000
+
+
+def test_nobodys_refusals_take_the_room_of_others(
+    accounts: Accounts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(flushing, "UNKNOWN_ROWS_MAX", 100)  # some are taken by other tests of this minute
+    attacked, other = accounts.add_person(), accounts.add_person()
+    before = last_id(accounts)
+    for number in range(1000):
+        origin = Origin(f"10.8.{number // 250}.{number % 250}")
+        for name in (attacked.username, "nobody@example.com"):
+            note_refusal(
+                *(accounts.services, EventKind.LOGIN_REFUSED, "x", name, attacked.organization_id, origin)
+            )
+    for name in (other.username, "nobody@example.com"):
+        note_refusal(
+            *(
+                accounts.services,
+                EventKind.LOGIN_REFUSED,
+                "x",
+                name,
+                other.organization_id,
+                Origin("10.7.0.1"),
+            )
+        )
+    accounts.do(flush_refusals)
+    events = recorded(accounts, before)
+    assert [event.address for event in events if event.organization_id == other.organization_id] == [
+        "10.7.0.1",
+        "10.7.0.1",
+    ]
+    of_attacked = [event for event in events if event.organization_id == attacked.organization_id]
+    assert len(of_attacked) <= minutes(events) * 2 * (flushing.ADDRESSES_MAX + 1)
+    assert sum(event.count for event in of_attacked) == 2000
 
 
 def test_memory_between_two_flushes_is_bounded_and_still_counts_all(accounts: Accounts) -> None:

@@ -191,11 +191,25 @@ def test_a_known_address_is_known_to_that_account_only(throttled: Accounts) -> N
             log_in_from(throttled, other, home)
 
 
-def test_a_success_from_a_new_address_resets_the_account(throttled: Accounts) -> None:
-    person = throttled.add_person()
+def test_a_success_from_a_new_address_gives_strangers_no_further_guesses(throttled: Accounts) -> None:
+    """Nor does it tell them that somebody has logged in."""
+    person, home = throttled.add_person(), new_address()
     for _ in range(BURST - 1):
         assert guess(throttled, person, new_address()) is None
-    log_in_from(throttled, person, new_address())
+    log_in_from(throttled, person, home)
+    assert looked_at(throttled, person) == 1
+    log_in_from(throttled, person, home)
+
+
+def test_a_count_that_a_clock_set_back_has_left_far_ahead_keeps_nobody_out(throttled: Accounts) -> None:
+    person, home, elsewhere = throttled.add_person(), new_address(), new_address()
+    log_in_from(throttled, person, home)
+    keys = [attempt(person, home).account_from_address, attempt(person, elsewhere).account]
+    assert guess(throttled, person, home) is None
+    assert guess(throttled, person, elsewhere) is None
+    for key in keys:
+        pass_time(throttled, key, -86_400)
+    assert looked_at(throttled, person, home) == BURST
     assert looked_at(throttled, person) == BURST
 
 

@@ -32,6 +32,7 @@ _WAIT_SECONDS: Final = (0.001, 0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.6, 1, 2, 5, 12)
 _LOGINS: Final = (
     "accepted",
     "credentials_rejected",
+    "throttled",
     "token_limit_reached",
     "invalid_value",
     "overloaded",

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, parse_qs, urlsplit
 
 from pydantic import (
     BaseModel,
@@ -177,8 +177,7 @@ class Settings(BaseModel):
         url = value.get_secret_value()
         try:
             parts = urlsplit(url)
-            for host in parts.netloc.rpartition("@")[2].split(","):
-                _ = urlsplit(f"//{host}").port  # raises when a password holds a slash that is not escaped
+            _check_hosts(parts)
         except ValueError:
             parts = urlsplit("")
         if parts.scheme in ("postgresql", "postgres"):
@@ -212,6 +211,21 @@ class Settings(BaseModel):
         if (self.tls_certificate is None) != (self.tls_key is None):
             raise ValueError("tls_certificate and tls_key belong together: give both or none")
         return self
+
+
+def _check_hosts(parts: SplitResult) -> None:
+    """Raise ValueError where the driver would read other hosts than are meant."""
+    login, _, hosts = parts.netloc.rpartition("@")
+    if "@" in login:
+        raise ValueError("an @ in the password that is not escaped")
+    named = hosts.split(",")
+    for host in named:
+        if len(named) > 1 and (not host or host != host.strip()):
+            raise ValueError("no host between commas")
+        _ = urlsplit(f"//{host}").port  # raises when a password holds a slash that is not escaped
+    asked = parse_qs(parts.query)
+    if any("," in value or len(named) > 1 for name in ("host", "port") for value in asked.get(name, [])):
+        raise ValueError("several hosts belong before the path")
 
 
 def load_settings(flags: Mapping[str, Any], config: Path | None, environment: Mapping[str, str]) -> Settings:

@@ -94,7 +94,11 @@ def make_given(accounts: Accounts, given: str) -> Given:
 def _use_up(accounts: Accounts, attempt: Attempt) -> None:
     """Have the account throttled, by far more failures than a test's server lets through."""
     later = f"{SQLITE_NOW} + 7200 * 1000000" if accounts.engines.sqlite_file else "now() + interval '2 hours'"
-    accounts.sql(f"INSERT INTO throttle (key, free_at) VALUES (:key, {later})", key=attempt.account)
+    accounts.sql(
+        f"INSERT INTO throttle (key, free_at) VALUES (:key, {later}) "
+        "ON CONFLICT (key) DO UPDATE SET free_at = excluded.free_at",
+        key=attempt.account,
+    )
 
 
 def send_case(port: int, request: dict[str, Any], given: Given) -> Reply:

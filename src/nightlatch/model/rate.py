@@ -38,16 +38,25 @@ class Rate:
         """How many seconds `free_at` may lie ahead for one more to be let through."""
         return self.seconds - self.interval
 
+    @property
+    def ahead_max(self) -> float:
+        """How many seconds `free_at` can lie ahead, with failures counted beyond the rate."""
+        return 2.0 * self.seconds
+
     def wait_seconds(self, ahead: float) -> float:
         """Seconds until one more is let through, 0 if it is now; `ahead`: how far free_at lies ahead."""
-        return max(0.0, ahead - self.tolerance)
+        return max(0.0, self.bounded(ahead) - self.tolerance)
+
+    def bounded(self, ahead: float) -> float:
+        """As far ahead as counting leads; farther only a clock that was set back, or another rate before."""
+        return 0.0 if ahead > self.ahead_max else ahead
 
     def left(self, ahead: float) -> int:
         """How many more are let through now."""
         if self.wait_seconds(ahead) > 0:
             return 0
         # At least the one that is let through, whatever the rounding.
-        return max(1, int(self.burst - max(0.0, ahead) / self.interval))
+        return max(1, int(self.burst - max(0.0, self.bounded(ahead)) / self.interval))
 
     def __str__(self) -> str:
         unit = next(name for name, length in UNIT_SECONDS.items() if self.seconds % length == 0)

@@ -80,6 +80,7 @@ class PostgresqlPool:
         self._idle: list[WatchedConnection] = []
         self._in_use: set[WatchedConnection] = set()
         self._closed = False
+        self._renewals = 0
         self._turns = asyncio.Semaphore(CONNECTIONS_MAX)
 
     @asynccontextmanager
@@ -127,6 +128,7 @@ class PostgresqlPool:
 
     def renew(self) -> None:
         """Cut every connection, also those in use: they lead to what is not the primary any more."""
+        self._renewals += 1  # for those that are being opened
         self._cut_idle()
         for driver in self._in_use:
             driver.cut()
@@ -185,12 +187,18 @@ class PostgresqlPool:
             driver = self._idle.pop()
             if not driver.is_closed():  # as after a restart of the database
                 return driver
-        return await self._open()
+        while True:
+            renewals = self._renewals
+            driver = await self._open()
+            if renewals == self._renewals:
+                return driver
+            driver.terminate()
 
 
 async def _finished(commit: Coroutine[Any, Any, str]) -> str:
     """The outcome of a COMMIT, which goes on when whoever waits for it is cancelled (H28)."""
     task = asyncio.ensure_future(commit)
+    task.add_done_callback(lambda done: done.cancelled() or done.exception())  # if nobody waits any more
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:

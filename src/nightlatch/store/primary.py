@@ -10,7 +10,7 @@ import asyncpg
 
 from nightlatch.store.pulse import WatchedConnection
 
-OTHERS_SECONDS: Final = 0.3
+OTHERS_SECONDS: Final = 1.0
 """How much longer than the first primary the other servers may take to say that they are one."""
 COMMAND_SECONDS_MAX: Final = 15.0
 
@@ -37,6 +37,11 @@ async def connect_to_primary(
     """
     if len(urls) == 1:
         return await _connect(urls[0], session, seconds_max)
+    async with asyncio.timeout(seconds_max):
+        return await _newest(urls, session, seconds_max)
+
+
+async def _newest(urls: Sequence[str], session: Mapping[str, str], seconds_max: float) -> WatchedConnection:
     tasks = [asyncio.create_task(_ask(url, session, seconds_max)) for url in urls]
     newest: WatchedConnection | None = None
     try:

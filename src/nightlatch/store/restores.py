@@ -63,7 +63,7 @@ async def end_everything(connection: Connection) -> Ended:
     links: int = (await connection.execute(select(func.count()).select_from(password_link))).scalar_one()
     if connection.dialect.name == "postgresql":
         # Row by row, a hundred thousand take minutes: each writes its change within COMMIT.
-        await connection.execute(text("TRUNCATE token, token_use, password_link"))
+        await connection.execute(text("TRUNCATE password_link, token, token_use"))
     else:
         await connection.execute(delete(token))
         await connection.execute(delete(password_link))
@@ -74,7 +74,8 @@ async def last_moment(connection: Connection) -> datetime:
     """When the database was last written to, as far as its rows tell; now, if they tell nothing."""
     found = [(await connection.execute(select(func.max(column)))).scalar_one() for column in _MOMENTS]
     last: datetime | None = max((moment for moment in found if moment is not None), default=None)
-    return last or (await connection.execute(select(database_now()))).scalar_one()
+    now: datetime = (await connection.execute(select(database_now()))).scalar_one()
+    return now if last is None else min(last, now)
 
 
 async def list_recent_changes(connection: Connection, since: datetime) -> tuple[RecentChange, ...]:

@@ -61,6 +61,9 @@ def back_up(database: Path, file: Path, progress: Progress) -> Backup:
         os.close(in_use_shared)
 
 
+_COMPANIONS: Final = ("-wal", "-shm", "-journal")
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """`copy` is going to be the database; `kept` is the name that the one before gets, if there is one."""
@@ -79,27 +82,26 @@ def taking_place(database: Path, backup: Path, progress: Progress) -> Iterator[P
     """
     check_local(database)
     with held_alone(database), ExitStack() as stack:
-        kept = None
-        if database.exists():
-            moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-            kept = database.with_name(f"{database.name}.before-restore-{moment}")
+        moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+        kept = database.with_name(f"{database.name}.before-restore-{moment}")
+        existed = database.exists()
+        if existed:
             # To the end: a shell of SQLite, which knows nothing of our lock, is kept out too.
             stack.enter_context(_alone_in_sqlite(database))
         copy = database.with_name(f"{database.name}.restoring")
-        for name in (f"{copy}{ending}" for ending in ("", "-wal", "-shm", "-in-use")):
+        for name in (f"{copy}{ending}" for ending in ("", *_COMPANIONS, "-in-use")):
             with suppress(FileNotFoundError):
                 os.unlink(name)  # of a restore that was killed
         _copied(backup, copy, progress)
         try:
-            yield Place(copy, kept)
+            yield Place(copy, kept if existed else None)
             _make_one_file(copy)
             give_to_owner(copy, database)
-            if kept is not None:
-                _keep(database, kept)
+            _keep(database, kept)
             os.replace(copy, database)
             _sync(database.parent)
         finally:
-            for name in (f"{copy}{ending}" for ending in ("", "-wal", "-shm", "-in-use")):
+            for name in (f"{copy}{ending}" for ending in ("", *_COMPANIONS, "-in-use")):
                 with suppress(FileNotFoundError):
                     os.unlink(name)
 
@@ -201,8 +203,11 @@ def _alone_in_sqlite(database: Path) -> Iterator[None]:
 
 def _keep(database: Path, kept: Path) -> None:
     """Give it a second name: were there none under its own for a moment, a server would make one."""
-    os.link(database, kept)
-    # Of a damaged file only. The log of one database must never be found beside another.
-    for ending in ("-wal", "-shm"):
+    with suppress(FileNotFoundError):
+        os.link(database, kept)
+    # Of a damaged file, or one that was moved away. The log of one database must never be found beside
+    # another: SQLite would write what is in it into the one that has been put there.
+    for ending in _COMPANIONS:
         with suppress(FileNotFoundError):
             os.rename(f"{database}{ending}", f"{kept}{ending}")
+    _sync(database.parent)

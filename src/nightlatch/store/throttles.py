@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import Float, bindparam, delete, select, update
+from sqlalchemy import Float, bindparam, case, delete, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from nightlatch.model.rate import Rate
@@ -22,10 +22,14 @@ def _count(dialect: str, judged: bool) -> Any:
         key=bindparam("of_key", type_=throttle.c.key.type),
         free_at=plus_seconds(database_now(), _seconds("interval")),
     )
+    # Rate.bounded: farther ahead only a clock that was set back, or another rate, has left it.
+    beyond = throttle.c.free_at > plus_seconds(database_now(), _seconds("ahead_max"))
+    counted_from = case((beyond, database_now()), else_=later_of(throttle.c.free_at, database_now()))
+    lets_through = or_(throttle.c.free_at <= plus_seconds(database_now(), _seconds("tolerance")), beyond)
     return statement.on_conflict_do_update(
         index_elements=["key"],
-        set_={"free_at": plus_seconds(later_of(throttle.c.free_at, database_now()), _seconds("interval"))},
-        where=throttle.c.free_at <= plus_seconds(database_now(), _seconds("tolerance")) if judged else None,
+        set_={"free_at": plus_seconds(counted_from, _seconds("interval"))},
+        where=lets_through if judged else None,
     ).returning(throttle.c.free_at, database_now().label("now"))
 
 
@@ -49,6 +53,10 @@ _BATCH = (
 _PURGE = delete(throttle).where(throttle.c.key.in_(_BATCH)).returning(throttle.c.key)
 
 
+def _counting(key: bytes, rate: Rate) -> dict[str, object]:
+    return {"of_key": key, "interval": rate.interval, "ahead_max": rate.ahead_max}
+
+
 def _ahead(row: Any) -> float:
     """How many seconds a row's free_at lies ahead of its now; below 0 if it is past."""
     seconds: float = (row.free_at - row.now).total_seconds()
@@ -61,7 +69,7 @@ async def judge(connection: Connection, key: bytes, rate: Rate) -> float:
     One statement, which locks the key's row to the end of the transaction: however many ask at once, no
     more are let through than the rate says.
     """
-    parameters = {"of_key": key, "interval": rate.interval, "tolerance": rate.tolerance}
+    parameters = {**_counting(key, rate), "tolerance": rate.tolerance}
     counted = (await connection.execute(_JUDGE[connection.dialect.name], parameters)).one_or_none()
     if counted is not None:
         return 0.0
@@ -72,8 +80,8 @@ async def judge(connection: Connection, key: bytes, rate: Rate) -> float:
 
 async def count(connection: Connection, key: bytes, rate: Rate) -> float:
     """Count one more, whatever the rate says; how many seconds free_at lies ahead then."""
-    parameters = {"of_key": key, "interval": rate.interval}
-    return _ahead((await connection.execute(_COUNT[connection.dialect.name], parameters)).one())
+    counted = await connection.execute(_COUNT[connection.dialect.name], _counting(key, rate))
+    return _ahead(counted.one())
 
 
 async def give_back(connection: Connection, key: bytes, rate: Rate) -> None:

@@ -6,8 +6,7 @@ from nightlatch.guard.passwords import is_too_long
 from nightlatch.model.attempt import Attempt, client_network
 from nightlatch.model.errors import CredentialsRejected
 from nightlatch.model.names import EMAIL_CHARACTERS_MAX, Email, OrganizationId, normalize_email
-from nightlatch.store.logins import Counted, FoundCandidate, LoginCandidate, find_candidate
-from nightlatch.store.pulse import confirm_primary
+from nightlatch.store.logins import Counted, LoginCandidate, find_candidate
 from nightlatch.usecases.count_attempt import counted_attempt
 from nightlatch.usecases.services import Services
 
@@ -31,15 +30,13 @@ class PasswordShown:
     counted: Counted
 
 
-async def check_password(
-    services: Services, credentials: Credentials, confirmed: bool = False
-) -> PasswordShown:
+async def check_password(services: Services, credentials: Credentials) -> PasswordShown:
     """Whom the credentials name.
 
     Unknown user, unknown organization, no member, disabled user and wrong password cost the same
     real hash and raise the same error (OWASP Authentication Cheat Sheet); its private detail
-    says which it was. With `confirmed` the database was still the primary when it said so: for those
-    whom no transaction asks again. A password of more than 1,024 bytes is refused unhashed and uncounted.
+    says which it was. It was true before the hash, and of what may be no primary any more: the caller
+    asks again. A password of more than 1,024 bytes is refused unhashed and uncounted.
 
     The attempt is counted, and stays so until the caller notes the success. Raises CredentialsRejected,
     Throttled (before the hash, alike whether or not there is such an account), Overloaded or
@@ -48,7 +45,8 @@ async def check_password(
     if is_too_long(credentials.password):
         raise CredentialsRejected("password too long")
     attempt = _attempt(credentials)
-    found = await _find(services, attempt, confirmed)
+    async with services.store.read() as connection:
+        found = await find_candidate(connection, attempt)
     async with counted_attempt(services, attempt, found.counted) as begin:
         password_hash = found.password_hash
         # Whoever guesses from everywhere fills the queue, and not that of people at home.
@@ -69,11 +67,3 @@ def _attempt(credentials: Credentials) -> Attempt:
     if "\x00" in username + organization_id or len(username) > EMAIL_CHARACTERS_MAX:
         return Attempt(Email(""), OrganizationId(""), network)
     return Attempt(normalize_email(username), OrganizationId(organization_id), network)
-
-
-async def _find(services: Services, attempt: Attempt, confirmed: bool) -> FoundCandidate:
-    async with services.store.read() as connection:
-        found = await find_candidate(connection, attempt)
-        if confirmed:
-            await confirm_primary(connection)
-        return found

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 from nightlatch.model.errors import Refused
 from nightlatch.store.connection import Connection
+from nightlatch.store.pulse import confirm_primary
 from nightlatch.usecases.services import Services
 
 
@@ -22,6 +23,9 @@ async def ending_tokens(services: Services) -> AsyncIterator[Connection]:
     try:
         async with services.store.write() as connection:
             yield connection
+            # A transaction that found nothing to end is committed without waiting for the standby; but
+            # that there was nothing is told, too.
+            await confirm_primary(connection)
     except Refused:
         await services.currency.wait_in_force()
         raise

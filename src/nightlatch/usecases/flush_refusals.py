@@ -5,6 +5,8 @@ organization, address and minute. Whoever thinks of ever new names, from ever ne
 bounded number of rows each minute: the rest is counted together in one row of its kind.
 """
 
+from collections.abc import Collection
+from dataclasses import replace
 from typing import Final
 
 from nightlatch.model.event import Actor, ActorKind, Event, EventKind
@@ -31,6 +33,10 @@ UNKNOWN_ROWS_MAX: Final = 60
 
 KNOWN_ROWS_MAX: Final = 240
 """The same for known users' names."""
+
+ADDRESSES_MAX: Final = 10
+"""Rows a minute with an address of their own for one user, and for one organization's unknown names: so
+nobody's refusals take the room of others."""
 
 _REST: Final = "various"
 """The reason of a row in which all that there was no room for is counted."""
@@ -79,6 +85,8 @@ def _merged(
     for each in batch:
         row, email = _row(each, named)
         first = each.first
+        if row not in rows and row not in merged and _addresses(row, rows, merged) >= ADDRESSES_MAX:
+            row, first = replace(row, address=None), Origin()
         if row not in rows and row not in merged:
             is_known = row.user_id is not None
             if room[is_known] <= 0:
@@ -88,6 +96,14 @@ def _merged(
         first, email, before = merged.get(row, (first, email, 0))
         merged[row] = (first, email, before + each.count)
     return merged
+
+
+def _addresses(row: CountedRow, *written: Collection[CountedRow]) -> int:
+    """How many rows the same user, or the organization's unknown names, have already."""
+    whose = (row.organization_id, row.user_id)
+    if whose == (None, None):
+        return 0  # nobody's in particular: they have the room for names that are nobody's to themselves
+    return sum((each.organization_id, each.user_id) == whose for rows in written for each in rows)
 
 
 def _row(counted: CountedRefusals, named: Named) -> tuple[CountedRow, Email | None]:

@@ -12,12 +12,12 @@ from nightlatch.usecases.services import Services
 async def note_success(services: Services, connection: Connection, shown: PasswordShown) -> None:
     """Note it in a transaction that holds the locks of `lock_candidate`.
 
-    From a new address, the account's count is reset and the address's is taken back by this attempt; from a
-    known one, strangers' failures stay counted. Mostly there is nothing to write then.
+    From a new address, this attempt is taken back; strangers' failures stay counted, and whoever logs in is
+    known from then on. Mostly there is nothing to write.
     """
     attempt, counted = shown.attempt, shown.counted
     if not counted.is_known:
-        await reset(connection, attempt.account)
+        await give_back(connection, attempt.account, services.throttle.account)
         await give_back(connection, attempt.address, services.throttle.address)
     elif counted.account_from_address > 0:
         await reset(connection, attempt.account_from_address)

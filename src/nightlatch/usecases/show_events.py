@@ -18,6 +18,9 @@ from nightlatch.usecases.services import Services
 COUNTED_MAX: Final = 10_000
 """Up to so many are counted; where there are more, only that there are more than the page shows."""
 
+OFFSET_MAX: Final = 100_000
+"""To skip more would take longer than one request may hold up others, on SQLite."""
+
 READ_ROWS: Final = 1000
 """In one statement, where all are read."""
 
@@ -34,10 +37,13 @@ async def list_own_events(
     """A page of the organization's events that fit, newest first. Raises Forbidden for a member.
 
     The organization is the identity's, whatever the filter says. The page's count is exact up to
-    COUNTED_MAX; beyond it is so large that there is a next page while there are more.
+    COUNTED_MAX; beyond it is so large that there is a next page while there are more. Beyond
+    OFFSET_MAX there is nothing: whoever reads on narrows the time.
     """
     if identity.role is not Role.OWNER:
         raise Forbidden
+    if offset > OFFSET_MAX:
+        return Page((), COUNTED_MAX)
     own = replace(chosen, organization_id=identity.organization_id)
     async with services.store.read() as connection:
         count = await count_events(connection, own, max(COUNTED_MAX, offset + limit + 1))

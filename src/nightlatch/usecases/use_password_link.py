@@ -7,6 +7,7 @@ from nightlatch.model.password_link import LinkSecret, parse_link_secret
 from nightlatch.model.records import EndedToken
 from nightlatch.store.organizations import find_organizations_of_user
 from nightlatch.store.password_links import FoundLink, find_link, take_link
+from nightlatch.store.pulse import confirm_primary
 from nightlatch.usecases.end_tokens import ending_tokens
 from nightlatch.usecases.find_person import lock_known_user
 from nightlatch.usecases.services import Services
@@ -21,6 +22,8 @@ async def find_password_link(services: Services, text: str) -> FoundLink:
     secret = _spelled(text)
     async with services.store.read() as connection:
         found = await find_link(connection, secret)
+        if found is None:
+            await confirm_primary(connection)
     return await _usable(services, found)
 
 
@@ -32,13 +35,15 @@ async def use_password_link(services: Services, text: str, password: str, origin
     secret = _spelled(text)
     async with services.store.read() as connection:
         found = await find_link(connection, secret)
+        if found is None:
+            await confirm_primary(connection)
         organizations = [] if found is None else await find_organizations_of_user(connection, found.user_id)
     link = await _usable(services, found)
     services.password_rules.check(password, link.email, organizations)
     password_hash = await services.passwords.hash(password)
     async with ending_tokens(services) as connection:
         user = await lock_known_user(connection, link.email)
-        if not await take_link(connection, secret):
+        if user.disabled is not None or not await take_link(connection, secret):
             raise _gone()
         actor = Actor(ActorKind.USER, user.id, user.email, None, origin)
         return await change_password(connection, user, password_hash, actor)

@@ -58,7 +58,13 @@ class OldServing(Serving):
         super().__init__(database_url, log, workers=2)
 
     def _start(self) -> "subprocess.Popen[bytes]":
-        self._environment = self._environment | {"PYTHONPATH": str(self._code)}
+        # It knows no setting that is newer.
+        known = (self._code / "nightlatch" / "settings.py").read_text()
+        self._environment = {
+            name: value
+            for name, value in self._environment.items()
+            if not name.startswith("NIGHTLATCH_") or f"    {name[11:].lower()}: " in known
+        } | {"PYTHONPATH": str(self._code)}
         where = subprocess.run(
             [sys.executable, "-c", "import nightlatch; print(nightlatch.__file__)"],
             env=self._environment, capture_output=True, text=True, check=True,

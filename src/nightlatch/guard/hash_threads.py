@@ -10,6 +10,7 @@ import contextlib
 import os
 import threading
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Final, TypeVar
@@ -21,8 +22,8 @@ TOGETHER_MAX: Final = 4
 """Results that are handed over at once."""
 TOGETHER_SECONDS: Final = 0.06
 """How long the first of them may have to wait, as far as can be told from how long the last hash took."""
-LAST_HASH_WEIGHT: Final = 0.05
-"""Of the last hash, in how long one is taken to last."""
+LAST_HASHES: Final = 8
+"""Of the last so many, the quickest tells how long a hash takes at least."""
 
 _Result = TypeVar("_Result")
 
@@ -54,7 +55,7 @@ class HashThreads:
         # Whoever is not preferred waits here first, and one at a time for a turn.
         self._door = asyncio.Lock()
         self._waiting = 0
-        self._hash_seconds = 0.0
+        self._last_seconds: deque[float] = deque(maxlen=LAST_HASHES)
         self._pool = ThreadPoolExecutor(
             threads, thread_name_prefix="password-hash", initializer=_give_way_to_requests
         )
@@ -108,7 +109,8 @@ class HashThreads:
         return await waiting
 
     async def _turn(self, preferred: bool) -> None:
-        if not preferred and self._waiting * self._hash_seconds > self._wait_seconds * self.threads:
+        at_least = self._waiting * min(self._last_seconds, default=0.0)
+        if not preferred and at_least > self._wait_seconds * self.threads:
             raise self._overloaded()
         self._waiting += not preferred
         try:
@@ -145,7 +147,7 @@ class HashThreads:
             failed = done.cancelled() or done.exception() is not None
             next_seconds = 0.0 if failed else done.result()[1]
             if not failed:
-                self._hash_seconds += LAST_HASH_WEIGHT * (next_seconds - self._hash_seconds)
+                self._last_seconds.append(next_seconds)
             due = (
                 # A thread without work is reason enough: with one login at a time nothing ever waits.
                 self._under_way < self.threads

@@ -7,6 +7,7 @@ import pytest
 from nightlatch.hot.refusals import DIFFERENT_MAX
 from nightlatch.model.event import EventFilter, EventKind, EventRecord
 from nightlatch.model.origin import Origin
+from nightlatch.store.tables import event
 from nightlatch.usecases import flush_refusals as flushing
 from nightlatch.usecases.flush_refusals import flush_refusals
 from nightlatch.usecases.refuse_login import note_refusal
@@ -127,3 +128,28 @@ def test_memory_between_two_flushes_is_bounded_and_still_counts_all(accounts: Ac
     assert sum(each.count for each in counted) == 3 * DIFFERENT_MAX
     refusals.put_back(counted)
     assert sum(each.count for each in refusals.take()) == 3 * DIFFERENT_MAX
+
+
+def test_rows_of_a_clock_that_was_ahead_are_not_of_this_minute(
+    accounts: Accounts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(flushing, "UNKNOWN_ROWS_MAX", 1_000_000)
+    before = last_id(accounts)
+
+    def refuse(address: str) -> None:
+        origin = Origin(address)
+        note_refusal(accounts.services, EventKind.LOGIN_REFUSED, "x", "nobody@example.com", "none", origin)
+        accounts.do(flush_refusals)
+
+    refuse("192.0.2.77")
+    tomorrow = "at + 86400000000" if accounts.engines.sqlite_file is not None else "at + interval '1 day'"
+    values = {column.name: column.name for column in event.c if column.name != "id"}
+    values |= {"at": tomorrow, "address": "'192.0.2.78'"}
+    accounts.sql(
+        f"INSERT INTO event ({', '.join(values)}) SELECT {', '.join(values.values())} "
+        "FROM event WHERE id > :before",
+        before=before,
+    )
+    refuse("192.0.2.78")
+    rows = accounts.sql("SELECT count FROM event WHERE id > :before", before=before)
+    assert [row[0] for row in rows] == [1, 1, 1]

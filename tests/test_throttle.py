@@ -24,6 +24,7 @@ from nightlatch.model.origin import Origin
 from nightlatch.model.rate import Rate, parse_rate
 from nightlatch.settings import load_settings
 from nightlatch.store.known_addresses import ADDRESSES_MAX
+from nightlatch.store.throttles import count
 from nightlatch.usecases.disable_user import disable_user
 from nightlatch.usecases.identify import identify
 from nightlatch.usecases.log_in import Login, log_in
@@ -531,3 +532,13 @@ def test_by_default_100_failures_take_hours_and_a_client_may_retry() -> None:
 )
 def test_the_sentence_is_that_of_django_rest_framework(wait: float, sentence: str) -> None:
     assert Throttled(wait, "").public == sentence
+
+
+def test_failures_at_once_are_never_so_many_that_they_count_as_none(throttled: Accounts) -> None:
+    key, rate = secrets.token_bytes(16), Rate(BURST, HOUR)
+
+    async def count_many() -> list[float]:
+        async with throttled.services.store.write() as connection:
+            return [await count(connection, key, rate) for _ in range(4 * BURST)]
+
+    assert all(rate.left(ahead) == 0 for ahead in throttled.run(count_many())[BURST:])

@@ -65,7 +65,7 @@ class Throttle:
         account = self._accounts.setdefault(key, _Account())
         account.users += 1
         try:
-            account.see(ahead)
+            account.see(self.account.bounded(ahead))
             try:
                 async with asyncio.timeout(self._wait_seconds):
                     await self._turn(account)

@@ -14,6 +14,8 @@ from nightlatch.model.times import UNIT_SECONDS
 
 BURST_MAX: Final = 1_000_000
 SECONDS_MAX: Final = 86_400
+CLOCK_STEP_SECONDS: Final = 1.0
+"""Clocks that are kept right go back by less."""
 _RATE: Final = re.compile(r"([0-9]{1,7}) per ([0-9]{1,6})([smhd])")
 _EXPECTED: Final = (
     f"expected a number and a time such as '10 per 30m': 1 to {BURST_MAX:,} at once, and as many again in "
@@ -40,8 +42,13 @@ class Rate:
 
     @property
     def ahead_max(self) -> float:
-        """How many seconds `free_at` can lie ahead, with failures counted beyond the rate."""
+        """How many seconds ahead counting moves `free_at` at most, failures counted beyond the rate included."""
         return 2.0 * self.seconds
+
+    @property
+    def ahead_believed_max(self) -> float:
+        """What lies farther ahead, no counting has moved there."""
+        return self.ahead_max + CLOCK_STEP_SECONDS
 
     def wait_seconds(self, ahead: float) -> float:
         """Seconds until one more is let through, 0 if it is now; `ahead`: how far free_at lies ahead."""
@@ -49,7 +56,7 @@ class Rate:
 
     def bounded(self, ahead: float) -> float:
         """As far ahead as counting leads; farther only a clock that was set back, or another rate before."""
-        return 0.0 if ahead > self.ahead_max else ahead
+        return 0.0 if ahead > self.ahead_believed_max else ahead
 
     def left(self, ahead: float) -> int:
         """How many more are let through now."""

@@ -82,6 +82,13 @@ class later_of(FunctionElement[datetime]):  # noqa: N801
     inherit_cache = True
 
 
+class earlier_of(FunctionElement[datetime]):  # noqa: N801
+    """The earlier of two moments."""
+
+    type = Instant()
+    inherit_cache = True
+
+
 class database_epoch(FunctionElement[str]):  # noqa: N801
     """Which history the database is in: null while it is a standby, which answers nothing.
 
@@ -144,6 +151,16 @@ def _postgresql_plus(element: plus_seconds, compiler: Any, **options: Any) -> st
 @compiles(later_of, "sqlite")
 def _sqlite_later(element: later_of, compiler: Any, **options: Any) -> str:
     return f"max({compiler.process(element.clauses, **options)})"
+
+
+@compiles(earlier_of, "sqlite")
+def _sqlite_earlier(element: earlier_of, compiler: Any, **options: Any) -> str:
+    return f"min({compiler.process(element.clauses, **options)})"
+
+
+@compiles(earlier_of, "postgresql")
+def _postgresql_earlier(element: earlier_of, compiler: Any, **options: Any) -> str:
+    return f"least({compiler.process(element.clauses, **options)})"
 
 
 @compiles(later_of, "postgresql")

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import timedelta
 from typing import Final
 
 from sqlalchemy import func, select, update
@@ -66,7 +66,11 @@ async def lock_counting(connection: Connection) -> None:
 
 
 async def list_counted(connection: Connection) -> dict[CountedRow, int]:
-    """The ids of this minute's rows, by the database's clock; the caller has locked the counting."""
+    """The ids of this minute's rows, by the database's clock; the caller has locked the counting.
+
+    Not those of later minutes, which are there when the clock was set back.
+    """
+    minute = (await read_now(connection)).replace(second=0, microsecond=0)
     rows = await connection.execute(
         select(
             event.c.id,
@@ -75,7 +79,11 @@ async def list_counted(connection: Connection) -> dict[CountedRow, int]:
             event.c.user_id,
             event.c.address,
             event.c.detail,
-        ).where(event.c.at >= _minute(await read_now(connection)), event.c.kind.in_(COUNTED_KINDS))
+        ).where(
+            event.c.at >= minute,
+            event.c.at < minute + timedelta(minutes=1),
+            event.c.kind.in_(COUNTED_KINDS),
+        )
     )
     return {
         CountedRow(
@@ -87,10 +95,6 @@ async def list_counted(connection: Connection) -> dict[CountedRow, int]:
         ): row.id
         for row in rows
     }
-
-
-def _minute(now: datetime) -> datetime:
-    return now.replace(second=0, microsecond=0)
 
 
 async def raise_count(connection: Connection, event_id: int, more: int) -> None:

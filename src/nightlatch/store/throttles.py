@@ -6,7 +6,7 @@ from sqlalchemy import Float, bindparam, case, delete, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from nightlatch.model.rate import Rate
-from nightlatch.store.columns import database_now, later_of, plus_seconds
+from nightlatch.store.columns import database_now, earlier_of, later_of, plus_seconds
 from nightlatch.store.connection import Connection
 from nightlatch.store.pruning import BATCH_ROWS
 from nightlatch.store.tables import throttle
@@ -23,12 +23,18 @@ def _count(dialect: str, judged: bool) -> Any:
         free_at=plus_seconds(database_now(), _seconds("interval")),
     )
     # Rate.bounded: farther ahead only a clock that was set back, or another rate, has left it.
-    beyond = throttle.c.free_at > plus_seconds(database_now(), _seconds("ahead_max"))
+    beyond = throttle.c.free_at > plus_seconds(database_now(), _seconds("ahead_believed_max"))
     counted_from = case((beyond, database_now()), else_=later_of(throttle.c.free_at, database_now()))
     lets_through = or_(throttle.c.free_at <= plus_seconds(database_now(), _seconds("tolerance")), beyond)
     return statement.on_conflict_do_update(
         index_elements=["key"],
-        set_={"free_at": plus_seconds(counted_from, _seconds("interval"))},
+        # Never so far that failures at once, through several nodes, would count as none.
+        set_={
+            "free_at": earlier_of(
+                plus_seconds(counted_from, _seconds("interval")),
+                plus_seconds(database_now(), _seconds("ahead_max")),
+            )
+        },
         where=lets_through if judged else None,
     ).returning(throttle.c.free_at, database_now().label("now"))
 
@@ -54,7 +60,12 @@ _PURGE = delete(throttle).where(throttle.c.key.in_(_BATCH)).returning(throttle.c
 
 
 def _counting(key: bytes, rate: Rate) -> dict[str, object]:
-    return {"of_key": key, "interval": rate.interval, "ahead_max": rate.ahead_max}
+    return {
+        "of_key": key,
+        "interval": rate.interval,
+        "ahead_max": rate.ahead_max,
+        "ahead_believed_max": rate.ahead_believed_max,
+    }
 
 
 def _ahead(row: Any) -> float:

@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 import threading
+import time
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
@@ -141,6 +142,14 @@ class Accounts:
     def expire(self, token: str) -> None:
         """Move a token's expiry into the past."""
         self.sql(f"UPDATE token SET expiry = {self.an_hour_ago} WHERE id = :id", id=token[4:16])
+
+    def set_expiry(self, token: str, seconds: int) -> None:
+        """Move a token's expiry to so many seconds from now, as the machine's clock has it."""
+        moment = time.time() + seconds
+        value = str(int(moment * 1_000_000))
+        if self.engines.sqlite_file is None:
+            value = f"to_timestamp({moment})"
+        self.sql(f"UPDATE token SET expiry = {value} WHERE id = :id", id=token[4:16])
 
     def live_tokens(self, organization_id: str) -> int:
         """How many unexpired tokens the database holds."""

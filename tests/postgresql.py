@@ -10,6 +10,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,18 +35,24 @@ def free_port() -> int:
 
 
 class PostgresqlServer:
-    """One server; each test takes a database of its own from it."""
+    """One server; each test takes a database of its own from it.
 
-    def __init__(self, installation: Path) -> None:
+    `data` is where its data go, if not beside its binaries; `environment` is what it runs with.
+    """
+
+    def __init__(
+        self, installation: Path, data: Path | None = None, environment: Mapping[str, str] | None = None
+    ) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="nightlatch-postgresql-"))
         self.folder.chmod(0o755)
         self._installation = installation
+        self._environment = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"}
         self._as_user: dict[str, Any] = {}
         if os.geteuid() == 0:
             self._as_user = {"user": "nobody", "group": "nogroup", "extra_groups": []}
             if installation != DEBIAN_15:
                 self._installation = self._copy(installation)
-        self.data = self.folder / "data"
+        self.data = data or self.folder / "data"
         self.data.mkdir(mode=0o700)
         if self._as_user:
             shutil.chown(self.data, "nobody", "nogroup")
@@ -61,6 +68,7 @@ class PostgresqlServer:
         }
         with (self.data / "postgresql.conf").open("a") as file:
             file.writelines(f"{name} = '{value}'\n" for name, value in settings.items())
+        self._environment |= environment or {}
         self.start()
 
     def _copy(self, installation: Path) -> Path:
@@ -77,7 +85,7 @@ class PostgresqlServer:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             cwd="/",
-            env={"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"},
+            env=self._environment,
             **self._as_user,
         )
 
@@ -99,6 +107,14 @@ class PostgresqlServer:
         """Stop: `fast` ends sessions in order, `immediate` is a crash."""
         self._run("pg_ctl", "-D", str(self.data), "-w", "-m", mode, "stop")
 
+    def is_running(self) -> bool:
+        """Whether its main process is there."""
+        try:
+            self._run("pg_ctl", "-D", str(self.data), "status")
+        except subprocess.CalledProcessError:
+            return False
+        return True
+
     def processes(self) -> list[int]:
         """The server's own process first, then those that it has started."""
         main = int((self.data / "postmaster.pid").read_text().split()[0])
@@ -107,17 +123,19 @@ class PostgresqlServer:
 
     def remove(self) -> None:
         """Stop and delete everything."""
-        self.stop()
+        if self.is_running():
+            self.stop()
         shutil.rmtree(self.folder)
 
     def create_database(self) -> str:
         """A new empty database; its URL."""
         self._databases += 1
         name = f"test{self._databases}"
-        self._execute(f"CREATE DATABASE {name}")
+        self.execute(f"CREATE DATABASE {name}")
         return f"postgresql://postgres@127.0.0.1:{self.port}/{name}"
 
-    def _execute(self, statement: str) -> None:
+    def execute(self, statement: str) -> None:
+        """A statement in the database `postgres`, as its superuser."""
         import asyncio
 
         import asyncpg

@@ -13,10 +13,18 @@ from tests.sockets import exchange
 
 
 class Serving:
-    """`nightlatch serve` in a process of its own, on a free port."""
+    """`nightlatch serve` in a process of its own, on a free port.
+
+    `starter` is a command that it is started by, such as prlimit; it must become the server itself.
+    """
 
     def __init__(
-        self, database_url: str, log: Path, arguments: tuple[str, ...] = (), **settings: Any
+        self,
+        database_url: str,
+        log: Path,
+        arguments: tuple[str, ...] = (),
+        starter: tuple[str, ...] = (),
+        **settings: Any,
     ) -> None:
         self.port = free_port()
         self.log = log
@@ -36,7 +44,7 @@ class Serving:
                 **settings,
             }.items()
         }
-        self._command = [sys.executable, "-m", "nightlatch", "serve", *arguments]
+        self._command = [*starter, sys.executable, "-m", "nightlatch", "serve", *arguments]
         self._environment = environment
         self.process = self._start()
 

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from nightlatch.store.postgresql_pool import CONNECTIONS_MAX
 from tests.accounts import Accounts
 from tests.postgresql import PostgresqlServer, embedded_installation
 from tests.serving import Serving
-from tests.sockets import exchange
+from tests.sockets import exchange, post_json
 
 pytestmark = pytest.mark.slow
 
@@ -66,6 +67,20 @@ def test_a_stopped_database_is_told_within_a_second_and_so_is_its_return(
     assert seconds_until(port, 503) < SECONDS_MAX + SLACK_SECONDS
     own_postgresql.start()
     assert seconds_until(port, 200) < SECONDS_MAX + SLACK_SECONDS
+
+
+def test_a_database_that_takes_no_writes_and_so_no_connections_is_told_and_so_is_its_return(
+    own_postgresql: PostgresqlServer, on_postgresql: tuple[Accounts, Serving]
+) -> None:
+    accounts, serving = on_postgresql
+    person = accounts.add_person()
+    own_postgresql.configure(default_transaction_read_only="on")
+    for _ in range(CONNECTIONS_MAX + 1):  # those that are open can be read from
+        assert post_json(serving.port, "/api/auth/login/", person.login_body).status == 503
+    assert seconds_until(serving.port, 503) < SECONDS_MAX + SLACK_SECONDS
+    own_postgresql.configure()
+    assert seconds_until(serving.port, 200) < SECONDS_MAX + SLACK_SECONDS
+    assert post_json(serving.port, "/api/auth/login/", person.login_body).status == 200
 
 
 def test_a_frozen_database_is_told_within_a_second_and_so_is_its_return(

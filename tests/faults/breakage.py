@@ -42,7 +42,7 @@ class Fault:
         raise NotImplementedError
 
     def worsen(self) -> None:
-        """Let what is broken have its consequences; called between two rounds of probes."""
+        """Let what is broken have its consequences; called between the two rounds of probes."""
 
     def heal(self) -> None:
         """Take it back, as whoever looks after the machine or the database does."""

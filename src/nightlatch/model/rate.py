@@ -42,7 +42,7 @@ class Rate:
 
     @property
     def ahead_max(self) -> float:
-        """How many seconds ahead counting moves `free_at` at most, failures counted beyond the rate included."""
+        """How many seconds ahead counting moves `free_at` at most, failures beyond the rate included."""
         return 2.0 * self.seconds
 
     @property

@@ -1,4 +1,4 @@
-"""Whether the schema is still one that this server can use, asked at most once a second."""
+"""Whether tokens can be read, and the schema is one that this server can use: asked twice a second."""
 
 import asyncio
 import time
@@ -27,7 +27,7 @@ def needed_revision() -> str:
 
 
 class SchemaWatch:
-    """Remembers what was found last. While the database does not answer, that goes on to count."""
+    """Remembers what was found last. While the database does not answer in time, that goes on to count."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -36,14 +36,17 @@ class SchemaWatch:
         self._fault: str | None = None
 
     async def check(self) -> None:
-        """Raise StoreUnavailable if the schema does not fit; `detail` says what helps."""
+        """Raise StoreUnavailable if the schema does not fit, or cannot be read; `detail` says what helps."""
         if time.monotonic() - self._asked >= EVERY_SECONDS:
             self._asked = time.monotonic()
             try:
                 async with asyncio.timeout(SECONDS_MAX), self._store.read() as connection:
                     self._fault = await self._find_fault(connection)
-            except (TimeoutError, StoreUnavailable):
-                pass  # whether the database is there is asked elsewhere
+            except TimeoutError:
+                pass  # all connections may be in use; whether the database is there is asked elsewhere
+            except StoreUnavailable as error:
+                # As when it takes no writes: the feed has its connection still, requests get no new one.
+                self._fault = error.detail or error.code
         if self._fault is not None:
             raise StoreUnavailable("The database is not ready. Try again later.", self._fault)
 

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from nightlatch.model.attempt import Attempt
 from nightlatch.model.errors import CredentialsRejected, Throttled
 from nightlatch.store.logins import Counted
-from nightlatch.store.throttles import count, judge
+from nightlatch.store.throttles import commit_lazily, count, judge
 from nightlatch.usecases.services import Services
 
 Begin = Callable[[], Awaitable[None]]
@@ -46,6 +46,7 @@ async def counted_attempt(
 async def _count(services: Services, attempt: Attempt) -> None:
     throttle = services.throttle
     async with services.store.write() as connection:
+        await commit_lazily(connection)
         # Accounts before addresses: so no two transactions wait for each other.
         for key, rate in ((attempt.account, throttle.account), (attempt.address, throttle.address)):
             if wait := await judge(connection, key, rate):

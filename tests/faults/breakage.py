@@ -15,6 +15,7 @@ from tests.serving import Serving
 
 FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
 LEASE_SECONDS = 0.25
+COME_BACK_SECONDS = 5.0
 _PRUNE = """
 import sys
 from nightlatch.usecases.prune import prune_expired
@@ -71,19 +72,22 @@ class DiskFull(Fault):
 
     def heal(self) -> None:
         self._filler.unlink()
-        if self._postgresql is not None and self._is_down(self._postgresql):
+        if self._postgresql is not None and not self._is_back(self._postgresql):
+            if self._postgresql.is_running():
+                self._postgresql.stop("immediate")
             self._postgresql.start()
-            self.remark = "PostgreSQL had ended, and was started again"
+            self.remark = "PostgreSQL did not come back by itself, and was started again"
 
-    def _is_down(self, postgresql: PostgresqlServer) -> bool:
-        """Whether PostgreSQL has given up; after a crash it tries by itself to come back."""
-        while postgresql.is_running():
+    def _is_back(self, postgresql: PostgresqlServer) -> bool:
+        """Whether PostgreSQL has recovered by itself; some of its crashes end it, or leave it stuck."""
+        deadline = time.monotonic() + COME_BACK_SECONDS
+        while postgresql.is_running() and time.monotonic() < deadline:
             try:
                 postgresql.execute("SELECT 1")
-                return False
+                return True
             except Exception:
                 time.sleep(0.1)
-        return True
+        return False
 
 
 class DatabaseGone(Fault):

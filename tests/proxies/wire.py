@@ -2,6 +2,7 @@
 
 import socket
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 
 
@@ -99,4 +100,5 @@ class Listener:
         self._socket.close()
         with self._lock:
             for connection in self._open:
-                connection.shutdown(socket.SHUT_RDWR)
+                with suppress(OSError):  # the other side may have gone just now
+                    connection.shutdown(socket.SHUT_RDWR)

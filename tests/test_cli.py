@@ -32,6 +32,7 @@ from nightlatch.model.origin import Origin
 from nightlatch.usecases.log_in import Login, log_in
 from nightlatch.usecases.use_password_link import use_password_link
 from tests.accounts import Accounts, Person
+from tests.commands import Outcome
 from tests.conftest import DATABASES, new_database
 
 pytestmark = pytest.mark.slow
@@ -81,18 +82,6 @@ while True:
         os.close(descriptor)
     connection.send(b"%d" % os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
-
-
-@dataclass(frozen=True)
-class Outcome:
-    code: int
-    out: str
-    error: str
-
-    @property
-    def document(self) -> Any:
-        """Standard output as the one JSON document that it must be."""
-        return json.loads(self.out)
 
 
 @dataclass

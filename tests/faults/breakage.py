@@ -86,7 +86,7 @@ class DiskFull(Fault):
                 postgresql.execute("SELECT 1")
                 return True
             except Exception:
-                time.sleep(0.1)
+                time.sleep(0.1)  # between two looks
         return False
 
 
@@ -150,7 +150,7 @@ class ClockStepped(Fault):
 
     def strike(self) -> None:
         set_clock(self._clock, self.step_seconds)
-        time.sleep(self._wait_seconds)
+        self._let_be_noticed()
 
     def worsen(self) -> None:
         # What servers do each hour: expired tokens are there to be removed.
@@ -158,6 +158,11 @@ class ClockStepped(Fault):
 
     def heal(self) -> None:
         set_clock(self._clock, 0)
+        self._let_be_noticed()
+
+    def _let_be_noticed(self) -> None:
+        # Servers look at the clock once a second, or with each read of the feed; nothing tells from outside
+        # that they have. No token is waited for to expire: the clock that decides on it has been set.
         time.sleep(self._wait_seconds)
 
 
@@ -181,7 +186,7 @@ class NoDescriptors(Fault):
         while len(os.listdir(f"/proc/{worker}/fd")) < self._limit:
             assert time.monotonic() < deadline, "the server's descriptors are not used up"
             self._held.append(socket.create_connection(("127.0.0.1", self._serving.port)))
-            time.sleep(0.001)
+            time.sleep(0.001)  # for the server to have taken it
 
     def heal(self) -> None:
         for connection in self._held:

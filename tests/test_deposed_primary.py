@@ -1,0 +1,70 @@
+"""What a use case finds on a primary that was deposed is told to nobody (H15, H21, H28).
+
+The deposed one answers, and the new one would confirm anything: so only what was asked on the very
+connection that did the finding can tell.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import pytest
+
+from nightlatch.model.errors import StoreUnavailable
+from nightlatch.model.origin import Origin
+from nightlatch.model.password_link import generate_link_secret
+from nightlatch.model.standing import Caller
+from nightlatch.model.token import generate_token
+from nightlatch.store import postgresql_pool, primary
+from nightlatch.usecases.identify import identify
+from nightlatch.usecases.revoke_presented import revoke_presented
+from nightlatch.usecases.services import Services
+from nightlatch.usecases.use_password_link import find_password_link
+from tests.accounts import Accounts, Person
+from tests.replication import ReplicatedPair
+
+pytestmark = pytest.mark.slow
+
+
+@dataclass(frozen=True)
+class Split:
+    """Use cases that read and write on the deposed primary and wait by the word of the new one."""
+
+    accounts: Accounts
+    services: Services
+    person: Person
+    caller: Caller
+
+
+@pytest.fixture
+def split(monkeypatch: pytest.MonkeyPatch) -> Iterator[Split]:
+    monkeypatch.setattr(postgresql_pool, "COMMIT_SECONDS_MAX", 1.0)
+    monkeypatch.setattr(primary, "COMMAND_SECONDS_MAX", 1.0)
+    with ReplicatedPair() as pair:
+        old = Accounts(pair.primary.url())
+        person = old.add_person()
+        identity = old.run(identify(old.services, person.credentials, Origin()))
+        pair.cut_link()
+        pair.promote()
+        new = Accounts(pair.primary.url())
+        try:
+            services = replace(old.services, currency=new.services.currency)
+            yield Split(old, services, person, Caller(identity, None, Origin()))
+        finally:
+            old.close()
+            new.close()
+
+
+def test_that_there_was_nothing_to_revoke(split: Split) -> None:
+    token = generate_token().reveal().encode()
+    with pytest.raises(StoreUnavailable):
+        split.accounts.run(revoke_presented(split.services, split.caller, token))
+
+
+def test_that_a_link_has_been_used(split: Split) -> None:
+    with pytest.raises(StoreUnavailable):
+        split.accounts.run(find_password_link(split.services, generate_link_secret().reveal()))
+
+
+def test_that_a_password_is_right(split: Split) -> None:
+    with pytest.raises(StoreUnavailable):
+        split.accounts.run(identify(split.services, split.person.credentials, Origin()))

@@ -15,11 +15,13 @@ from nightlatch.model.password_link import generate_link_secret
 from nightlatch.model.standing import Caller
 from nightlatch.model.token import generate_token
 from nightlatch.store import postgresql_pool, primary
+from nightlatch.usecases.change_lease import change_lease
 from nightlatch.usecases.identify import identify
 from nightlatch.usecases.revoke_presented import revoke_presented
 from nightlatch.usecases.services import Services
 from nightlatch.usecases.use_password_link import find_password_link
 from tests.accounts import Accounts, Person
+from tests.memory import Memory
 from tests.replication import ReplicatedPair
 
 pytestmark = pytest.mark.slow
@@ -68,3 +70,29 @@ def test_that_a_link_has_been_used(split: Split) -> None:
 def test_that_a_password_is_right(split: Split) -> None:
     with pytest.raises(StoreUnavailable):
         split.accounts.run(identify(split.services, split.person.credentials, Origin()))
+
+
+def test_that_a_token_is_unknown_while_the_lease_from_before_the_promotion_holds() -> None:
+    with ReplicatedPair() as pair:
+        old = Accounts(pair.primary.url())
+        person = old.add_person()
+        old.do(change_lease, 10_000)
+        memory = Memory(old)
+        try:
+            old.run(memory.currency.wait_current())
+            pair.cut_link()
+            pair.promote()
+            new = Accounts(pair.primary.url())
+            token = new.log_in(person)
+            new.close()
+            with pytest.raises(StoreUnavailable):
+                memory.accepts(token)
+            assert old.run(database_seconds(memory)) is not None  # it is not for want of a lease
+        finally:
+            memory.close()
+            old.close()
+
+
+async def database_seconds(memory: Memory) -> float | None:
+    seconds: float | None = memory.currency.database_seconds_nowait()
+    return seconds

@@ -73,9 +73,9 @@ lock:
 	$(INSTALL) --no-deps --no-build-isolation -e .
 	@touch $@
 
-.venv/development: requirements-dev.txt pyproject.toml | .venv/bin/python
+.venv/development: requirements-dev.txt pyproject.toml clients/python/pyproject.toml | .venv/bin/python
 	$(INSTALL) --require-hashes -r requirements-dev.txt
-	$(INSTALL) --no-deps --no-build-isolation -e .
+	$(INSTALL) --no-deps --no-build-isolation -e . -e clients/python
 	@touch $@
 
 .venv/benchmarks: requirements-bench.txt .venv/development

@@ -26,7 +26,7 @@ from nightlatch.settings import Settings
 WORKERS: Final = 4
 GUESSES_PER_SECOND: Final = 1_000
 ACCOUNTS: Final = 1_000
-CONNECTIONS: Final = 8
+CONNECTIONS: Final = 32
 HOME: Final = "192.0.2.1"
 """Where tests.accounts logs in from."""
 _MEBIBYTE: Final = 2**20

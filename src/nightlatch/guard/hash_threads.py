@@ -17,7 +17,7 @@ from typing import Any, Final, TypeVar
 
 from nightlatch.model.errors import Overloaded
 
-NICENESS: Final = 5
+NICENESS: Final = 10
 TOGETHER_MAX: Final = 4
 """Results that are handed over at once."""
 TOGETHER_SECONDS: Final = 0.06
@@ -31,7 +31,7 @@ _Result = TypeVar("_Result")
 def _give_way_to_requests() -> None:
     """A hash takes a processor for 20 ms, a request for some microseconds: it comes first.
 
-    Linux has a priority for each thread; a request gets three quarters of a processor that both want.
+    Linux has a priority for each thread; a request gets nine tenths of a processor that both want.
     """
     niceness = os.getpriority(os.PRIO_PROCESS, 0) + NICENESS
     with contextlib.suppress(OSError):

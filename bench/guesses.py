@@ -4,7 +4,7 @@ import asyncio
 import json
 import random
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -13,6 +13,8 @@ import uvloop
 from tests.accounts import Person
 
 CONNECTIONS_MAX: Final = 2_000
+CONNECTIONS_MIN: Final = 64
+"""Taken in turn, so that every process of the server gets its share."""
 WRONG: Final = "a wrong password"
 
 
@@ -58,8 +60,9 @@ async def _guess(
 ) -> Guesses:
     seen = Guesses()
     bodies = [json.dumps({**person.login_body, "password": WRONG}).encode() for person in accounts]
-    begin = time.perf_counter()
     client = _Client(port)
+    await client.open()
+    begin = time.perf_counter()
 
     async def one(body: bytes) -> None:
         seen.statuses[await client.log_in(body, address())] += 1
@@ -95,13 +98,18 @@ class _Client:
 
     def __init__(self, port: int) -> None:
         self._port = port
-        self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+        self._idle: deque[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = deque()
+
+    async def open(self) -> None:
+        """Open so many connections that every process of the server has some."""
+        for _ in range(CONNECTIONS_MIN):
+            self._idle.append(await asyncio.open_connection("127.0.0.1", self._port))
 
     async def log_in(self, body: bytes, address: str) -> int:
         """The status of the answer; 0 if the connection was cut."""
         try:
             reader, writer = (
-                self._idle.pop() if self._idle else await asyncio.open_connection("127.0.0.1", self._port)
+                self._idle.popleft() if self._idle else await asyncio.open_connection("127.0.0.1", self._port)
             )
             writer.write(
                 b"POST /api/auth/login/ HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n"

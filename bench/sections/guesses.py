@@ -2,11 +2,12 @@
 
 At one account from addresses everywhere; at 1,000 accounts from one address; and at 1,000 accounts from
 addresses everywhere, which only the time to hash holds up. Each for as many seconds as --seconds says, 60 for
-the figures in docs/throttling.md. Verify is measured before and meanwhile, and the owner logs in from home.
+the figures in docs/throttling.md. Verify is asked 1,000 times a second before and meanwhile, and the owner logs in
+from home. Servers and load share all cores.
 """
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from typing import Any, Final
 
 from tests.accounts import Person
@@ -15,18 +16,19 @@ from bench.baseline import OWASP_HASH
 from bench.databases import Database, accounts_on
 from bench.fill import add_people
 from bench.guesses import Guesses, anywhere, guess
-from bench.load import Answers, ask
 from bench.machine import CORES, on_cores, resident_bytes
 from bench.options import Options
 from bench.report import print_table
 from bench.servers import VERIFY, nightlatch
+from bench.steady import asked_steadily
 from nightlatch.model.rate import Rate
 from nightlatch.settings import Settings
 
 WORKERS: Final = 4
 GUESSES_PER_SECOND: Final = 1_000
 ACCOUNTS: Final = 1_000
-CONNECTIONS: Final = 32
+VERIFICATIONS_PER_SECOND: Final = 1_000
+QUIET_SECONDS: Final = 20
 HOME: Final = "192.0.2.1"
 """Where tests.accounts logs in from."""
 _MEBIBYTE: Final = 2**20
@@ -58,12 +60,6 @@ def measure(database: Database, options: Options) -> dict[str, Any]:
             **{name: str(rate) for name, rate in rates.items()},
         ) as serving,
     ):
-        url = f"http://127.0.0.1:{serving.port}{VERIFY}"
-
-        def verify() -> Answers:
-            return ask(url, CONNECTIONS, options.seconds, [header], cores=CORES)
-
-        verify()
         for name, targets, source, most in (
             ("one account, from everywhere", [owner], anywhere, _most(account, 1, options.seconds)),
             (
@@ -79,7 +75,7 @@ def measure(database: Database, options: Options) -> dict[str, Any]:
                 _most(account, ACCOUNTS, options.seconds),
             ),
         ):
-            result[name] = _under_guesses(serving, verify, targets, source, owner, most, options.seconds)
+            result[name] = _under_guesses(serving, header, targets, source, owner, most, options.seconds)
     print_table(
         f"{GUESSES_PER_SECOND:,} guesses a second through {WORKERS} processes",
         ["", *next(iter(result.values()))],
@@ -95,31 +91,32 @@ def _most(rate: Rate, buckets: int, seconds: float) -> int:
 
 def _under_guesses(
     serving: Any,
-    verify: Callable[[], Answers],
+    header: str,
     targets: list[Person],
     source: Callable[[], str],
     owner: Person,
     most: int,
     seconds: int,
 ) -> dict[str, Any]:
+    def verify(for_seconds: float) -> AbstractContextManager[list[float]]:
+        return asked_steadily(serving.port, VERIFY, header, VERIFICATIONS_PER_SECOND, for_seconds)
+
     workers = serving.worker_pids()
-    quiet = verify()
-    before = max(resident_bytes(pid) for pid in workers)
-    with ThreadPoolExecutor(1) as pool:
-        guessing = pool.submit(
-            guess, serving.port, targets, source, owner, HOME, GUESSES_PER_SECOND, seconds + 1
-        )
-        beside = verify()
+    with verify(min(seconds, QUIET_SECONDS)) as quiet:
+        before = max(resident_bytes(pid) for pid in workers)
+    with verify(seconds) as beside:
+        seen: Guesses = guess(serving.port, targets, source, owner, HOME, GUESSES_PER_SECOND, seconds)
         after = max(resident_bytes(pid) for pid in workers)
-        seen: Guesses = guessing.result()
     return {
         "let through": seen.statuses[400],
         "at most": most,
         "429": seen.statuses[429],
         "503": seen.statuses[503],
         "not sent": seen.missed,
-        "verify p99 ms, quiet": quiet.p99,
-        "beside guesses": beside.p99,
+        "verify p50 ms, quiet": quiet[0],
+        "p50 beside guesses": beside[0],
+        "p99 ms, quiet": quiet[1],
+        "p99 beside guesses": beside[1],
         "MiB, quiet": round(before / _MEBIBYTE),
         "MiB, beside": round(after / _MEBIBYTE),
         "owner let in": f"{seen.owner[200]} of {seen.owner.total()}",

@@ -29,6 +29,8 @@ def shown(value: object) -> str:
         value = value.get_secret_value()
     if isinstance(value, tuple):
         value = ",".join(map(str, value))
+    if isinstance(value, bool):
+        value = str(value).lower()  # as TOML has it
     return "none" if value is None else f"`{value}`"
 
 

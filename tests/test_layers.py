@@ -13,18 +13,27 @@ ALLOWED = {
     "clock": set(),
     "version": set(),
     "counts": set(),  # plain numbers, for whoever counts
+    "spans": set(),  # what a trace shows; that there is OpenTelemetry, traces alone knows
     "settings": {"model"},
     "log": {"settings"},
-    "store": {"counts", "model", "version"},  # SQL lives here only, and knows no HTTP
-    "guard": {"model"},
+    "store": {"counts", "model", "spans", "version"},  # SQL lives here only, and knows no HTTP
+    "guard": {"model", "spans"},
     "hot": {"model"},  # no SQL, no clock but the one that currency holds
-    "fresh": {"clock", "counts", "hot", "model", "store"},  # changes flow from the store up into memory
+    "fresh": {
+        "clock",
+        "counts",
+        "hot",
+        "model",
+        "spans",
+        "store",
+    },  # changes flow from the store up into memory
     "usecases": {"counts", "model", "store", "guard", "hot", "fresh"},  # no bytes, no status codes
-    "edge": {"counts", "model", "usecases", "hot"},  # knows no SQL
+    "edge": {"counts", "model", "spans", "usecases", "hot"},  # knows no SQL
+    "traces": {"model", "spans", "version"},
     "metrics": {"counts", "log", "usecases"},
     "second_port": {"model", "settings"},
     "background": {"hot", "metrics", "model", "store", "usecases"},
-    "app": {"clock", "counts", "fresh", "guard", "hot", "settings", "store", "usecases"},
+    "app": {"clock", "counts", "fresh", "guard", "hot", "settings", "spans", "store", "usecases"},
     # The same memory in another program's process: no edge, no passwords.
     "verifier": {"app", "background", "hot", "model", "settings", "store", "usecases"},
     "doctor": {"app", "clock", "model", "server", "settings", "store"},  # looks, and changes nothing
@@ -38,6 +47,7 @@ ALLOWED = {
         "second_port",
         "settings",
         "store",
+        "traces",
         "version",
     },
     "cli": {"app", "clock", "doctor", "log", "model", "server", "settings", "store", "usecases", "version"},

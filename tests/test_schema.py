@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Connection
+from sqlalchemy import Connection, func, select
 
 from nightlatch.model.errors import CannotStart
 from nightlatch.store import schema
@@ -97,3 +97,25 @@ def test_the_database_file_is_for_its_owner_only(accounts: Accounts) -> None:
     assert path is not None
     for file in path.parent.glob(f"{path.name}*"):
         assert file.stat().st_mode & 0o077 == 0, file
+
+
+def test_sc1_a_new_database_holds_nobody_who_could_log_in(database: Database, tmp_path: Path) -> None:
+    if database.kind != "sqlite":
+        return  # the tables are the same, and those of this module's database are in use
+    engines = open_engines(f"sqlite:///{tmp_path}/new.db")
+
+    async def rows() -> dict[str, int]:
+        try:
+            await schema.migrate(engines)
+            async with engines.reading.connect() as connection:
+                counts = {}
+                for table in metadata.sorted_tables:
+                    counted = await connection.execute(select(func.count()).select_from(table))
+                    counts[table.name] = counted.scalar_one()
+                return counts
+        finally:
+            await engines.close()
+
+    found = asyncio.run(rows())
+    assert {name for name, count in found.items() if count} == {"change_counter", "installation"}
+    assert {"user", "organization", "membership", "token", "password_link"} <= set(found)

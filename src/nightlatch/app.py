@@ -18,6 +18,7 @@ from nightlatch.hot.refusals import Refusals
 from nightlatch.hot.table import Table
 from nightlatch.hot.uses import Uses
 from nightlatch.settings import Settings
+from nightlatch.spans import NO_SPANS, Spans
 from nightlatch.store.changes import PostgresqlFeed
 from nightlatch.store.engine import Engines, open_engines
 from nightlatch.store.schema_watch import SchemaWatch
@@ -36,12 +37,12 @@ async def opened_engines(settings: Settings) -> AsyncIterator[Engines]:
 
 
 @contextmanager
-def built_memory(settings: Settings, engines: Engines) -> Iterator[Memory]:
+def built_memory(settings: Settings, engines: Engines, spans: Spans = NO_SPANS) -> Iterator[Memory]:
     """Memory on those engines, empty; it answers no more when the block ends."""
     counts = Counts()
-    store = Store(engines, counts)
+    store = Store(engines, counts, spans)
     table = Table(settings.known_tokens_max)
-    currency = _currency(engines, store, table, SystemClock(), counts)
+    currency = _currency(engines, store, table, SystemClock(), counts, spans)
     uses = Uses()
     try:
         yield Memory(
@@ -58,9 +59,11 @@ def built_memory(settings: Settings, engines: Engines) -> Iterator[Memory]:
 
 
 @asynccontextmanager
-async def built_services(settings: Settings, engines: Engines) -> AsyncIterator[Services]:
+async def built_services(
+    settings: Settings, engines: Engines, spans: Spans = NO_SPANS
+) -> AsyncIterator[Services]:
     """What use cases work with, on those engines; threads end when the block ends."""
-    passwords = built_passwords(settings)
+    passwords = built_passwords(settings, spans)
     throttle = Throttle(
         account=settings.failed_logins_per_account,
         address=settings.failed_logins_per_address,
@@ -69,7 +72,7 @@ async def built_services(settings: Settings, engines: Engines) -> AsyncIterator[
         wait_seconds=settings.password_hash_wait_seconds,
     )
     try:
-        with built_memory(settings, engines) as memory:
+        with built_memory(settings, engines, spans) as memory:
             yield Services(
                 store=memory.store,
                 table=memory.table,
@@ -88,7 +91,7 @@ async def built_services(settings: Settings, engines: Engines) -> AsyncIterator[
         passwords.close()
 
 
-def built_passwords(settings: Settings) -> Passwords:
+def built_passwords(settings: Settings, spans: Spans = NO_SPANS) -> Passwords:
     """Hashing as the settings have it; whoever asked for it closes it."""
     return Passwords(
         memory_kib=settings.password_hash_memory_kib,
@@ -96,6 +99,7 @@ def built_passwords(settings: Settings) -> Passwords:
         parallelism=settings.password_hash_parallelism,
         threads=hash_threads(settings),
         wait_seconds=settings.password_hash_wait_seconds,
+        spans=spans,
     )
 
 
@@ -104,7 +108,9 @@ def hash_threads(settings: Settings) -> int:
     return settings.password_hash_threads or max(1, len(os.sched_getaffinity(0)) // settings.workers)
 
 
-def _currency(engines: Engines, store: Store, table: Table, clock: Clock, counts: Counts) -> Currency:
+def _currency(
+    engines: Engines, store: Store, table: Table, clock: Clock, counts: Counts, spans: Spans
+) -> Currency:
     if engines.sqlite_file is not None:
         return SharedFile(engines.sqlite_file, table, clock)
-    return Lease(store, PostgresqlFeed(engines.connect), table, clock, counts)
+    return Lease(store, PostgresqlFeed(engines.connect), table, clock, counts, spans)

@@ -28,6 +28,7 @@ from nightlatch.metrics import Exposition, Metrics, metrics_folder
 from nightlatch.model.errors import CannotStart
 from nightlatch.second_port import second_port
 from nightlatch.settings import Settings
+from nightlatch.traces import check_traces, running_traces
 from nightlatch.version import server_version
 
 HEADER_BYTES_MAX: Final = 16 * 1024
@@ -49,6 +50,7 @@ def serve(settings: Settings) -> int:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     configure_logging(settings)
     _check_address(settings)
+    check_traces(settings.traces)
     asyncio.run(_prepare(settings))
     # Workers are started afresh: nothing opened here is shared with them.
     multiprocessing.set_start_method("spawn", force=True)
@@ -169,8 +171,9 @@ async def _built(settings: Settings, folder: Path) -> AsyncIterator[Any]:
     _end_with_parent(folder)
     retention = Retention(settings.audit_retention_days, settings.audit_address_days)
     async with (
+        running_traces(settings.traces) as spans,
         opened_engines(settings) as engines,
-        built_services(settings, engines) as services,
+        built_services(settings, engines, spans) as services,
         running_background(services, engines, settings.use_flush_seconds, retention),
         running_metrics(Metrics(services, timed_routes(services), folder)),
     ):
@@ -182,6 +185,7 @@ async def _built(settings: Settings, folder: Path) -> AsyncIterator[Any]:
             settings.token_header,
             settings.public_url,
             Exposition(folder).read if settings.metrics_port is None else None,
+            spans if settings.traces else None,
         )
         trusted = settings.trusted_proxies
         yield ForwardedFor(application, trusted) if trusted else application

@@ -164,6 +164,11 @@ class Settings(BaseModel):
         le=36_500,
         description="How many days they keep the client's address and user agent, which are erased then.",
     )
+    traces: bool = Field(
+        False,
+        description="Send traces of requests by OpenTelemetry, to where its variables say, such as "
+        "`OTEL_EXPORTER_OTLP_ENDPOINT`; needs `pip install 'nightlatch[traces]'`.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="The least important kind of log line that is written."
     )

@@ -11,6 +11,7 @@ from nightlatch.model.errors import (
     CredentialsRejected,
     Forbidden,
     InvalidValue,
+    NightlatchError,
     NotFound,
     Throttled,
     TokenLimitReached,
@@ -19,6 +20,9 @@ from nightlatch.model.errors import (
 )
 
 _log = structlog.get_logger("nightlatch")
+
+OUTCOME: Final = "nightlatch.outcome"
+"""In a request's scope: the code of the error that ended it."""
 
 CHALLENGE: Final = {"WWW-Authenticate": "Token"}
 
@@ -61,8 +65,10 @@ def internal_error() -> Response:
     return JSONResponse({"detail": "Internal server error."}, 500)
 
 
-async def answer(_: Request, raised: Exception) -> Response:
+async def answer(request: Request, raised: Exception) -> Response:
     """The response to whatever a handler raised on purpose."""
+    if isinstance(raised, NightlatchError):
+        request.scope[OUTCOME] = raised.code
     match raised:
         case Answer():
             chosen = raised

@@ -26,12 +26,14 @@ from nightlatch.edge.password import password_resource
 from nightlatch.edge.password_page import PasswordPage
 from nightlatch.edge.request_log import RequestLog
 from nightlatch.edge.request_shape import RequestShape
+from nightlatch.edge.request_spans import RequestSpans
 from nightlatch.edge.request_times import OTHER, RequestTimes
 from nightlatch.edge.resource import describe, route
 from nightlatch.edge.revoke import revoke_resource
 from nightlatch.edge.tokens import token_list_resource, token_resource
 from nightlatch.edge.verify import Verify, verify_resource
 from nightlatch.model.errors import NightlatchError
+from nightlatch.spans import Spans
 from nightlatch.usecases.services import Services
 
 _RESOURCES: Final = (
@@ -65,8 +67,12 @@ def build_application(
     token_header: str | None,
     public_url: str | None = None,
     read_metrics: Callable[[], bytes] | None = None,
+    spans: Spans | None = None,
 ) -> ASGIApp:
-    """The application for one process, on services that outlive it; without `read_metrics` none are shown."""
+    """The application for one process, on services that outlive it.
+
+    Without `read_metrics` none are shown, without `spans` requests have none.
+    """
     document = FastAPI(title="Nightlatch", version=version)
     routes: list[Route] = []
     for make_resource in _RESOURCES:
@@ -84,8 +90,11 @@ def build_application(
         },
     )
     app.router.redirect_slashes = False
-    timed = RequestTimes(app, services.counts, {each.endpoint: each.path for each in routes})
-    inner: ASGIApp = BodyLimits(RequestShape(timed), body_seconds_max)
+    names = {each.endpoint: each.path for each in routes}
+    inner: ASGIApp = RequestTimes(app, services.counts, names)
+    if spans is not None:
+        inner = RequestSpans(inner, spans, names)
+    inner = BodyLimits(RequestShape(inner), body_seconds_max)
     if cors_origins:
         inner = CORSMiddleware(
             inner,

@@ -17,12 +17,17 @@ def with_request_id(scope: Scope, request_id: str) -> Scope:
     return {**scope, _REQUEST_ID: request_id}
 
 
+def request_id(scope: Scope) -> str:
+    """The id that the request has been given."""
+    return str(scope.get(_REQUEST_ID, ""))
+
+
 def read_origin(request: Request) -> Origin:
     """The peer's address without its port, the user agent as printable text, the request's id."""
     return Origin(
         client_address(request)[:ADDRESS_CHARACTERS_MAX],
         _printable(request.headers.get("user-agent", "")[:USER_AGENT_CHARACTERS_MAX]),
-        request.scope.get(_REQUEST_ID, ""),
+        request_id(request.scope),
     )
 
 

@@ -29,6 +29,7 @@ from nightlatch.counts import Counts
 from nightlatch.fresh.read_times import ReadTimes
 from nightlatch.hot.table import Table
 from nightlatch.model.errors import StoreUnavailable, VerdictUnknown
+from nightlatch.spans import NO_SPANS, Spans
 from nightlatch.store.changes import Feed, PostgresqlFeed
 from nightlatch.store.snapshots import read_lease_waited
 from nightlatch.store.store import Store
@@ -55,13 +56,20 @@ class Lease:
     """Whether memory may answer, on PostgreSQL (`hot.currency.Currency`)."""
 
     def __init__(
-        self, store: Store, feed: PostgresqlFeed, table: Table, clock: Clock, counts: Counts
+        self,
+        store: Store,
+        feed: PostgresqlFeed,
+        table: Table,
+        clock: Clock,
+        counts: Counts,
+        spans: Spans = NO_SPANS,
     ) -> None:
         self._store = store
         self._feed = feed
         self._table = table
         self._elapsed = clock.elapsed_seconds
         self._errors = counts.database_errors
+        self._spans = spans
         self._until = 0.0
         self._lapsed = 0.0
         # The database's clock less ours: between these two. The larger one is used, by which tokens
@@ -125,9 +133,10 @@ class Lease:
         if lease_seconds == 0:
             return
         until = committed + lease_seconds * CLOCK_RATE_FACTOR + MARGIN_SECONDS
-        # Again and again: a loop's timers count from when its turn began, and ring early by that much.
-        while (remaining := until - self._elapsed()) > 0:  # noqa: ASYNC110
-            await asyncio.sleep(remaining)
+        with self._spans.part("wait for leases"):
+            # Again and again: a loop's timers count from when its turn began, and ring early by that much.
+            while (remaining := until - self._elapsed()) > 0:  # noqa: ASYNC110
+                await asyncio.sleep(remaining)
 
     def check_heard(self) -> None:
         """Raise StoreUnavailable unless a read that began within the last second was answered."""

@@ -16,6 +16,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 
 from nightlatch.model.errors import Overloaded
+from nightlatch.spans import NO_SPANS, Part, Spans
 
 NICENESS: Final = 10
 TOGETHER_MAX: Final = 4
@@ -44,11 +45,12 @@ class HashThreads:
     So is, at once, what comes when more is waiting than is done in that time.
     """
 
-    def __init__(self, threads: int, wait_seconds: float) -> None:
+    def __init__(self, threads: int, wait_seconds: float, spans: Spans = NO_SPANS) -> None:
         self.threads: Final = threads
         self.pending = 0
         self.hashed = 0
         self._wait_seconds = wait_seconds
+        self._spans = spans
         # Enough that no thread waits for the loop: what is being hashed, one more for each thread,
         # and what is done and has not been handed over.
         self._turns = asyncio.Semaphore(2 * threads + TOGETHER_MAX)
@@ -77,7 +79,8 @@ class HashThreads:
         """
         self.pending += 1
         try:
-            return await self._run(work, begin, preferred)
+            with self._spans.part("wait for hash") as part:
+                return await self._run(work, begin, preferred, part)
         finally:
             self.pending -= 1
 
@@ -86,6 +89,7 @@ class HashThreads:
         work: Callable[[], _Result],
         begin: Callable[[], Awaitable[None]] | None,
         preferred: bool,
+        part: Part,
     ) -> _Result:
         until = time.monotonic() + self._wait_seconds
         await self._turn(preferred)
@@ -101,7 +105,11 @@ class HashThreads:
             begun = time.monotonic()
             if begun > until or waiting.cancelled():
                 raise self._overloaded()
-            return work(), time.monotonic() - begun
+            part.next("hash")
+            try:
+                return work(), time.monotonic() - begun
+            finally:
+                part.end()
 
         with self._lock:
             self._under_way += 1

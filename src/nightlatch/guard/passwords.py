@@ -13,6 +13,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHashError, VerifyMismatchError
 
 from nightlatch.guard.hash_threads import HashThreads
+from nightlatch.spans import NO_SPANS, Spans
 
 PASSWORD_BYTES_MAX: Final = 1024
 
@@ -34,10 +35,17 @@ class Passwords:
     """Hashes and checks passwords; memory and processor time are bounded by `threads`."""
 
     def __init__(
-        self, *, memory_kib: int, time_cost: int, parallelism: int, threads: int, wait_seconds: float
+        self,
+        *,
+        memory_kib: int,
+        time_cost: int,
+        parallelism: int,
+        threads: int,
+        wait_seconds: float,
+        spans: Spans = NO_SPANS,
     ) -> None:
         self._hasher = PasswordHasher(time_cost=time_cost, memory_cost=memory_kib, parallelism=parallelism)
-        self._threads = HashThreads(threads, wait_seconds)
+        self._threads = HashThreads(threads, wait_seconds, spans)
         # Unknown accounts are checked against this, at the price of a real one.
         self._nobody = self._hasher.hash(secrets.token_urlsafe(32))
 

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager, contextmanager
 
 from nightlatch.counts import Counts
 from nightlatch.model.errors import StoreUnavailable
+from nightlatch.spans import NO_SPANS, Spans
 from nightlatch.store.connection import Connection
 from nightlatch.store.engine import Engines
 from nightlatch.store.failures import translated
@@ -13,8 +14,10 @@ from nightlatch.store.failures import translated
 class Store:
     """The database, seen from the use cases."""
 
-    def __init__(self, engines: Engines, counts: Counts) -> None:
+    def __init__(self, engines: Engines, counts: Counts, spans: Spans = NO_SPANS) -> None:
         self._engines = engines
+        self._spans = spans
+        self._system = "sqlite" if self.is_file else "postgresql"
         self._errors = counts.database_errors
 
     @property
@@ -32,7 +35,7 @@ class Store:
 
         Raises StoreUnavailable.
         """
-        with self._counted("read"):
+        with self._counted("read"), self._spans.part("database read", self._system):
             async with self._engines.reading.connect() as connection:
                 yield connection
 
@@ -43,9 +46,10 @@ class Store:
         Raises StoreUnavailable; when the COMMIT itself was cut off, what was done may have
         happened. An error in the block undoes everything in it.
         """
-        with self._counted("write"):
+        with self._counted("write"), self._spans.part("database write", self._system) as part:
             async with self._engines.writing.begin() as connection:
                 yield connection
+                part.next("database commit")
 
     @contextmanager
     def _counted(self, operation: str) -> Iterator[None]:

@@ -22,7 +22,7 @@ _PAUSE_SECONDS: Final = 0.001
 
 @contextmanager
 def asked_steadily(port: int, path: str, header: str, rate: int, seconds: float) -> Iterator[list[float]]:
-    """Ask while the block runs, and wait for the end of it; then the list holds the latencies' p50 and p99 in ms."""
+    """Ask while the block runs, which waits for the end; then the list holds p50 and p99 in milliseconds."""
     seen: list[float] = []
     command = [sys.executable, "-m", "bench.steady", str(port), path, header, str(rate), str(seconds)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:

@@ -69,7 +69,7 @@ class Databases:
     def schema(self, url: str) -> str:
         """All that a migration makes, as text: objects, the revision, and how many rows there are."""
         if self._server is not None:
-            dump = [self._server.program("pg_dump"), "--no-owner", f"--dbname={url}"]
+            dump: list[str] = [str(self._server.program("pg_dump")), "--no-owner", f"--dbname={url}"]
             shown = subprocess.run(
                 [*dump, "--exclude-table-data=installation", "--exclude-table-data=change_counter"],
                 capture_output=True, text=True, check=True,

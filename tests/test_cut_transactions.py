@@ -74,7 +74,8 @@ def test_rv3_a_logout_cut_off_at_any_message_is_answered_as_it_is_or_503(site: S
         assert status == 503 or (status == 204 and not stored), (at, proxy.cut, status)
         if status == 204:
             assert _verify(serving.port, token) == 401
-        # 503 has promised nothing: memory may accept it for a lease. Whoever asks again until it is known ends it, and hears the truth.
+        # 503 has promised nothing: memory may accept it for a lease.
+        # Whoever asks again until it is known ends it, and hears the truth.
         assert _log_out(serving.port, token) == (204 if stored else 401)
         assert _verify(serving.port, token) == 401
     # BEGIN, and the answer to COMMIT: command complete, ready for query.

@@ -220,7 +220,7 @@ def test_no_isolation_level_lets_two_children_take_one_place(
     for _ in range(4):
         insert_child(accounts, parents[0])
 
-    async def race() -> tuple[BaseException | None, ...]:
+    async def race() -> list[BaseException | None]:
         both_begun = asyncio.Barrier(2)
 
         async def take(parent: str) -> None:

@@ -106,8 +106,8 @@ class Scene:
 
     def stored(self) -> list[Any]:
         """All that actions change, as raw SQL sees it."""
-        tables = ("organization", '"user"', "membership", "token", "child_token", "password_link")
-        tables = (*tables, "change_counter")
+        tables = ["organization", '"user"', "membership", "token", "child_token", "password_link"]
+        tables.append("change_counter")
         columns = {"change_counter": "lease_milliseconds, lease_waited_milliseconds"}
         return [
             sorted(map(repr, self.accounts.sql(f"SELECT {columns.get(table, '*')} FROM {table}")))

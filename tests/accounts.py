@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from typing import Any, TypeVar
 
 from sqlalchemy import text
@@ -13,13 +14,18 @@ from sqlalchemy import text
 from nightlatch.app import built_services, opened_engines
 from nightlatch.model.names import OrganizationId, Role
 from nightlatch.model.origin import Origin
+from nightlatch.model.scope import Scope
+from nightlatch.model.standing import Caller
+from nightlatch.model.token import TokenDigest
 from nightlatch.settings import load_settings
 from nightlatch.store.engine import Engines
 from nightlatch.store.schema import is_empty, migrate
+from nightlatch.store.tokens import find_standing
 from nightlatch.usecases.add_member import add_member
 from nightlatch.usecases.add_organization import add_organization
 from nightlatch.usecases.add_user import add_user
 from nightlatch.usecases.check_password import Credentials
+from nightlatch.usecases.issue_child_token import ChildTokenRequest, issue_child_token
 from nightlatch.usecases.log_in import Login, log_in
 from nightlatch.usecases.services import Services
 
@@ -121,6 +127,22 @@ class Accounts:
         """A token in clear."""
         credentials = replace(person.credentials, address=address)
         return self.do(log_in, Login(credentials, name, None, Origin(address, "test"))).token.reveal()
+
+    def issue_child(self, parent: str, methods: list[str], paths: list[str], **limits: Any) -> str:
+        """A child token in clear of that token, limited so; `limits` are those of a Scope."""
+        digest = TokenDigest(sha256(parent.encode()).digest())
+        scope = Scope(frozenset(methods), tuple(paths), **limits)
+
+        async def issue() -> str:
+            async with self.services.store.read() as connection:
+                standing = await find_standing(connection, digest)
+            assert standing is not None
+            caller = Caller(standing.identity, standing.token_id, Origin(ADDRESS, "test"))
+            asked = ChildTokenRequest("", scope, None)
+            issued = await issue_child_token(self.services, caller, standing.token_id, asked)
+            return issued.token.reveal()
+
+        return self.run(issue())
 
     def sql(self, statement: str, **parameters: Any) -> list[Any]:
         """Raw SQL in a transaction of its own, as an operator's shell would run it; the rows."""

@@ -9,7 +9,7 @@ from nightlatch.fresh.fills import Fills
 from nightlatch.fresh.lease import Lease
 from nightlatch.fresh.shared_file import SharedFile
 from nightlatch.hot.header import HeaderFault, TokenHeader
-from nightlatch.hot.known import Known
+from nightlatch.hot.known import Known, KnownChild
 from nightlatch.hot.lookup import Lookup
 from nightlatch.hot.table import Table
 from nightlatch.hot.uses import Uses
@@ -60,10 +60,10 @@ class Memory:
         accounts.run(build())
         self.lookup = Lookup(self.table, self.currency, self.uses)
 
-    def find_nowait(self, token: str) -> Known | HeaderFault | TokenHeader:
+    def find_nowait(self, token: str) -> Known | KnownChild | HeaderFault | TokenHeader:
         """What memory alone says."""
 
-        async def find() -> Known | HeaderFault | TokenHeader:
+        async def find() -> Known | KnownChild | HeaderFault | TokenHeader:
             return self.lookup.find_nowait(f"Token {token}".encode(), "192.0.2.1")
 
         return self.accounts.run(find())
@@ -73,7 +73,7 @@ class Memory:
         verdict = self.lookup.find_nowait(f"Token {token}".encode(), "192.0.2.1")
         if isinstance(verdict, TokenHeader):
             return await self.fills.find(verdict.token.digest, "192.0.2.1") is not None
-        return isinstance(verdict, Known)
+        return isinstance(verdict, Known | KnownChild)
 
     def accepts(self, token: str) -> bool:
         """The same, from the test's thread."""

@@ -211,8 +211,8 @@ def entries_do_not_age() -> None:
 
     begin = Known.__init__
 
-    def endless(self: Any, standing: Any, read_seconds: float) -> None:
-        begin(self, standing, read_seconds)
+    def endless(self: Any, standing: Any, used: Any, read_seconds: float) -> None:
+        begin(self, standing, used, read_seconds)
         self.until = float("inf")
 
     replace_method(Known, "__init__", endless)

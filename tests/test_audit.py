@@ -26,6 +26,7 @@ from nightlatch.model.errors import (
 from nightlatch.model.event import ActorKind, EventFilter, EventKind, EventRecord, Retention
 from nightlatch.model.names import Email, LimitPolicy, OrganizationId, Role, TokenId
 from nightlatch.model.origin import Origin
+from nightlatch.model.scope import Scope
 from nightlatch.model.standing import Caller, Identity
 from nightlatch.model.token import PlainToken, parse_token
 from nightlatch.store.pruning import may_prune
@@ -38,6 +39,7 @@ from nightlatch.usecases.disable_user import disable_user, enable_user
 from nightlatch.usecases.flush_refusals import flush_refusals
 from nightlatch.usecases.flush_uses import flush_uses
 from nightlatch.usecases.identify import identify
+from nightlatch.usecases.issue_child_token import ChildTokenRequest, issue_child_token
 from nightlatch.usecases.issue_password_link import issue_password_link
 from nightlatch.usecases.log_in import Login, log_in
 from nightlatch.usecases.log_out import log_out, log_out_everywhere
@@ -90,6 +92,7 @@ class Scene:
     owners: str
     members: str
     link: str = ""
+    child: str = ""
 
     @property
     def organization_id(self) -> OrganizationId:
@@ -103,7 +106,8 @@ class Scene:
 
     def stored(self) -> list[Any]:
         """All that actions change, as raw SQL sees it."""
-        tables = ("organization", '"user"', "membership", "token", "password_link", "change_counter")
+        tables = ["organization", '"user"', "membership", "token", "child_token", "password_link"]
+        tables.append("change_counter")
         columns = {"change_counter": "lease_milliseconds, lease_waited_milliseconds"}
         return [
             sorted(map(repr, self.accounts.sql(f"SELECT {columns.get(table, '*')} FROM {table}")))
@@ -126,6 +130,13 @@ def with_policy(scene: Scene) -> None:
 def issue_link(scene: Scene) -> None:
     issued = scene.accounts.do(issue_password_link, scene.member.username, 3600)
     scene.link = issued.secret.reveal()
+
+
+def issue_child(scene: Scene) -> None:
+    asked = ChildTokenRequest("", Scope(frozenset({"GET"}), ("/a",)), None)
+    caller = scene.caller(scene.member, scene.members)
+    issued = scene.accounts.do(issue_child_token, caller, TokenId(scene.members[4:16]), asked)
+    scene.child = issued.token.reveal()
 
 
 def elsewhere(scene: Scene) -> Person:
@@ -187,6 +198,51 @@ ACTIONS: dict[str, tuple[Action, Action, EventKind, Callable[[Scene], dict[str, 
             "email": s.owner.username,
             "token_id": s.owners[4:16],
         },
+    ),
+    "child issued": (
+        lambda _: None,
+        lambda s: issue_child(s),
+        EventKind.CHILD_TOKEN_ISSUED,
+        lambda s: {
+            "detail": {"parent_id": s.members[4:16], "methods": ["GET"], "paths": ["/a"]},
+            "actor_token_id": s.members[4:16],
+            "email": s.member.username,
+            "token_id": s.child[4:16],
+        },
+    ),
+    "child revoked by an owner": (
+        lambda s: issue_child(s),
+        lambda s: s.accounts.do(revoke_token, s.caller(s.owner, s.owners), TokenId(s.child[4:16])),
+        EventKind.CHILD_TOKEN_REVOKED,
+        lambda s: {
+            "detail": {"by": "owner", "parent_id": s.members[4:16]},
+            "email": s.member.username,
+            "token_id": s.child[4:16],
+        },
+    ),
+    "child revoked by who presented it": (
+        lambda s: issue_child(s),
+        lambda s: s.accounts.do(revoke_presented, s.caller(s.owner, s.owners), s.child.encode()),
+        EventKind.CHILD_TOKEN_REVOKED,
+        lambda s: {
+            "detail": {"by": "presenter", "parent_id": s.members[4:16]},
+            "email": s.member.username,
+            "token_id": s.child[4:16],
+        },
+    ),
+    "token revoke of a child": (
+        lambda s: issue_child(s),
+        lambda s: s.accounts.do(revoke_one, s.organization_id, TokenId(s.child[4:16])),
+        EventKind.CHILD_TOKEN_REVOKED,
+        lambda s: {"actor": "operator", "detail": {"parent_id": s.members[4:16]}, "token_id": s.child[4:16]},
+    ),
+    "organization update --child-token-limit": (
+        lambda _: None,
+        lambda s: s.accounts.do(
+            update_organization, s.organization_id, OrganizationChange(child_token_limit=3)
+        ),
+        EventKind.LIMIT_CHANGED,
+        lambda _: {"detail": {"child_token_limit": {"before": 1000, "after": 3}}},
     ),
     "token revoke": (
         lambda _: None,
@@ -313,7 +369,15 @@ ACTIONS: dict[str, tuple[Action, Action, EventKind, Callable[[Scene], dict[str, 
         lambda s: {"ended": {s.owners[4:16], s.members[4:16]}},
     ),
 }
-BY_USERS = ("password set with a link", "login", "login that replaces", "logout", "logoutall", "revoked by")
+BY_USERS = (
+    "password set with a link",
+    "login",
+    "login that replaces",
+    "logout",
+    "logoutall",
+    "revoked by",
+    "child",
+)
 
 
 @pytest.mark.parametrize("name", ACTIONS)

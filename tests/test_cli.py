@@ -244,17 +244,21 @@ def test_every_command_answers_with_the_documented_keys(
 
     here = ("--organization", "acme")
     ann, bob = "ann@example.com", "bob@example.com"
-    assert do("migrate") == {"before": None, "after": "0002"}
+    assert do("migrate") == {"before": None, "after": "0003"}
     if kind != "sqlite":
         assert do("lease show") == {"lease_milliseconds": 250, "lease_waited_milliseconds": 250}
         assert do("lease set", "60")["lease_waited_milliseconds"] == 60
-    assert cli.json("migrate") == {"before": "0002", "after": "0002"}
+    assert cli.json("migrate") == {"before": "0003", "after": "0003"}
     do("version")
     assert (
         do("organization add", "Acme Ltd", "--id", "acme", "--time-to-live", "12h")["time_to_live"] == 43200
     )
     changed = do("organization update", "acme", "--token-limit", "7", "--time-to-live", "never")
     assert (changed["token_limit"], changed["time_to_live"], changed["name"]) == (7, None, "Acme Ltd")
+    assert (changed["child_token_limit"], changed["child_time_to_live"]) == (1000, 3600)
+    for_children = ("--child-token-limit", "9", "--child-time-to-live", "15m")
+    changed = cli.json("organization", "update", "acme", *for_children)
+    assert (changed["child_token_limit"], changed["child_time_to_live"]) == (9, 900)
     assert do("organization show", "acme") == changed
     assert do("organization list") == [changed]
     line = PASSWORD.encode() + b"\n"
@@ -280,6 +284,11 @@ def test_every_command_answers_with_the_documented_keys(
         ids = [token[4:16] for token in tokens]
         listed = do("token list", *here)
         assert [token["id"] for token in listed] == ids
+        child = accounts.issue_child(tokens[2], ["POST"], ["/api/v1/acme/uploads"])
+        [listed] = do("token list-children", *here)
+        assert (listed["id"], listed["parent_id"]) == (child[4:16], ids[2])
+        assert cli.json("token", "revoke", child[4:16], *here) == {"ended_tokens": [child[4:16]]}
+        assert cli.json("token", "list-children", *here) == []
         assert do("token revoke", ids[0], *here) == {"ended_tokens": [ids[0]]}
         assert do("token revoke-all", *here, "--user", ann, "--yes") == {"ended_tokens": [ids[1]]}
         assert do("user reset-password", bob)["email"] == bob
@@ -294,7 +303,15 @@ def test_every_command_answers_with_the_documented_keys(
         closed = do("organization close", "acme", "--yes")
         told = [event["kind"] for event in do("audit", *here) if event["kind"] != "login"]
         assert told == [
-            *("organization_added", "limit_changed", "user_added", "member_added", "member_changed"),
+            *(
+                "organization_added",
+                "limit_changed",
+                "limit_changed",
+                "user_added",
+                "member_added",
+                "member_changed",
+            ),
+            *("child_token_issued", "child_token_revoked"),
             *("token_revoked", "tokens_revoked", "member_removed", "organization_closed"),
         ]
         assert closed["ended_tokens"] == [token[4:16]]

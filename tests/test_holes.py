@@ -25,7 +25,7 @@ from nightlatch.fresh import fills as fills_module
 from nightlatch.fresh import shared_file
 from nightlatch.fresh.fills import WAITING_MAX
 from nightlatch.hot.header import TokenHeader
-from nightlatch.hot.known import Known
+from nightlatch.hot.known import Known, KnownChild
 from nightlatch.model.errors import CannotStart, InvalidValue, Overloaded, Refused, StoreUnavailable
 from nightlatch.model.names import OrganizationId, TokenId
 from nightlatch.model.origin import Origin
@@ -104,6 +104,37 @@ def test_a_logout_reaches_another_processs_memory(accounts: Accounts, memory: Me
         token = known(memory, accounts, person)
         log_out_token(accounts, token)
         assert not memory.accepts(token)
+
+
+def test_a_parents_logout_reaches_what_another_processs_memory_knows_of_its_children(
+    accounts: Accounts, memory: Memory, person: Person
+) -> None:
+    for _ in range(5):
+        parent = known(memory, accounts, person)
+        children = [accounts.issue_child(parent, ["GET"], ["/"]) for _ in range(3)]
+        for child in children:
+            assert memory.accepts(child)
+            assert isinstance(memory.find_nowait(child), KnownChild)
+        log_out_token(accounts, parent)
+        assert not any(memory.accepts(child) for child in children)
+
+
+def test_h9_a_read_of_a_child_from_before_its_parents_end_is_not_kept(
+    accounts: Accounts, memory: Memory, person: Person
+) -> None:
+    parent = known(memory, accounts, person)
+    child = parse_token(accounts.issue_child(parent, ["GET"], ["/"]).encode())
+    assert child is not None
+
+    async def read() -> StandingRead:
+        async with accounts.services.store.read() as connection:
+            return await read_standing(connection, child.digest)
+
+    before = accounts.run(read())
+    assert before.standing is not None
+    log_out_token(accounts, parent)
+    assert not memory.accepts(parent)  # the change was applied
+    assert not memory.table.is_usable(child.digest, before.snapshot)
 
 
 def test_h29_raw_sql_reaches_memory_too(accounts: Accounts, memory: Memory, person: Person) -> None:

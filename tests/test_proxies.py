@@ -13,7 +13,7 @@ import pytest
 
 from tests.accounts import Accounts, Person
 from tests.proxies.proxy import DEPLOY, KINDS, Proxy
-from tests.proxies.readings import IDENTITY, identity, organizations
+from tests.proxies.readings import IDENTITY, identity, organizations, paths
 from tests.proxies.relay import Relay
 from tests.proxies.upstream import Upstream
 from tests.proxies.wire import Heard, first_answer
@@ -115,7 +115,9 @@ class Protected:
 def nightlatch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nightlatch]:
     folder = tmp_path_factory.mktemp("nightlatch")
     accounts = Accounts(f"sqlite:///{folder}/nightlatch.db")
-    serving = Serving(accounts.database_url, folder / "log", workers=2).wait_ready()
+    serving = Serving(
+        accounts.database_url, folder / "log", workers=2, trusted_proxies="127.0.0.1"
+    ).wait_ready()
     own, other = (
         Caller(person, accounts.log_in(person)) for person in (accounts.add_person(), accounts.add_person())
     )
@@ -180,6 +182,70 @@ def test_who_asks_is_told_to_nightlatch_by_the_proxy_not_by_the_client(protected
     hops = ",".join(asked.values("x-forwarded-for")).replace(" ", "").split(",")
     # Envoy writes an address of its own for a client on the same machine.
     assert hops[-1] == "127.0.0.1" or (protected.proxy.kind == "envoy" and hops[-1] != "198.51.100.7")
+
+
+TOLD = ("X-Forwarded-Method", "X-Forwarded-Uri")
+APP = "https://app.example.com"
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "PATCH", "DELETE", "OPTIONS"])
+def test_which_request_it_is_is_told_to_nightlatch_by_the_proxy_not_by_the_client(
+    method: str, protected: Protected
+) -> None:
+    target = f"/api/v1/{protected.own.organization}/a%20b/c.d/?x=1&y=//%2e"
+    lies = [(alias, "LIE") for name in TOLD for alias in aliases(name)]
+    listed = ("Connection", "close, X-Forwarded-Method, X-Forwarded-Uri")
+    for headers in (
+        [],
+        *([lie] for lie in lies[:8]),
+        *(lies[at : at + 20] for at in range(0, len(lies), 20)),
+        [(name, "LIE") for name in TOLD] * 2,
+        [listed],
+        [(TOLD[0], "LIE"), (TOLD[1], "LIE"), listed],
+    ):
+        protected.relay.take()
+        reply, heard = protected.ask(
+            target, [("Origin", APP), *headers], method, b"" if method != "GET" else None
+        )
+        assert reply is not None
+        assert (reply.status, len(heard)) == (200, 1), headers
+        [asked] = protected.relay.take()
+        assert asked.values("x-forwarded-method") == [method], headers
+        assert asked.values("x-forwarded-uri") == [target], headers
+        assert asked.values("origin") == [APP]
+        assert len(asked.values("x-forwarded-for")) == 1
+
+
+def test_a_child_token_reaches_the_api_with_requests_of_its_scope_only(protected: Protected) -> None:
+    own, other = protected.own.organization, protected.other.organization
+    below = f"/api/v1/{own}/uploads"
+    child = protected.nightlatch.accounts.issue_child(protected.own.token, ["POST"], [below], origin=APP)
+    page = [("Origin", APP)]
+    for target in (below, f"{below}/", f"{below}/1?x=1", f"{below}/%C3%A4/a.b"):
+        reply, heard = protected.ask(target, page, "POST", b"x", child)
+        assert reply is not None
+        assert (reply.status, [request.target for request in heard]) == (200, [target])
+        assert heard[0].values("x-auth-token-id") == [child[4:16]]
+        assert heard[0].values("x-auth-user") == [protected.own.person.username]
+    lies = [("X-Forwarded-Method", "POST"), ("X-Forwarded-Uri", below), ("X-Original-Uri", below)]
+    for method, target, headers in (
+        ("GET", below, page), ("PUT", below, page), ("POST", below, []), ("POST", below, [("Origin",
+        "null")]),
+        ("POST", f"/api/v1/{own}/", page), ("POST", f"{below}2", page), ("POST", f"/api/v1/{own}/?{below}",
+        page),
+        ("POST", f"/api/v1/{other}/uploads", page), ("GET", f"/api/v1/{own}/", [*page, *lies]),
+        ("GET", f"/api/v1/{own}/", [*page, *lies, ("Connection", "X-Forwarded-Uri, X-Forwarded-Method")]),
+        ("GET", below, [*page, ("X-HTTP-Method-Override", "POST"), *lies]),
+    ):  # fmt: skip
+        reply, heard = protected.ask(target, headers, method, b"x" if method != "GET" else None, child)
+        assert reply is not None
+        assert (reply.status, heard) == (403, []), (method, target, headers)
+    for odd in ODD:
+        written = odd.format(own=own, other=other, OTHER=other.upper())
+        assert protected.ask(written, page, "POST", b"x", child)[1] == [], odd
+        below_odd = written.replace(f"/api/v1/{own}", below, 1)
+        _, heard = protected.ask(below_odd, page, "POST", b"x", child)
+        assert all(path.startswith(below) for request in heard for path in paths(request.target)), odd
 
 
 PLAIN = [

@@ -166,7 +166,7 @@ def test_rv8_what_is_known_is_believed_for_a_minute_and_never_beyond_its_expiry(
 def test_what_is_known_is_what_was_read_whatever_characters_it_has() -> None:
     for email in ("ann@example.com", "jürgen%25+\r\n @ex\nample.com", "𝔘@é.example"):
         identity = Identity(OrganizationId("a\nb é"), UserId(7), Email(email), Role.MEMBER)
-        known = Known(Standing(TokenId("4fTz0aB7Qm2K"), identity, None), NOW)
+        known = Known(Standing(TokenId("4fTz0aB7Qm2K"), identity, None), TokenDigest(DIGESTS[0]), NOW)
         assert known.identity == identity
         parts = known.packed.split(SEPARATOR)
         assert len(parts) == 6

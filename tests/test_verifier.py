@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Coroutine, Iterator
 from contextlib import AsyncExitStack
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,13 +16,16 @@ import pytest
 
 from nightlatch.hot.header import HeaderFault
 from nightlatch.model.names import OrganizationId, Role
-from nightlatch.model.token import generate_token
+from nightlatch.model.origin import Origin
+from nightlatch.model.token import generate_token, parse_token
 from nightlatch.store import schema
 from nightlatch.usecases.close_organization import close_organization
 from nightlatch.usecases.disable_user import disable_user
+from nightlatch.usecases.log_out import log_out
 from nightlatch.verifier import (
     CannotStart,
     NightlatchError,
+    OutsideScope,
     TokenIdentity,
     TokenRejected,
     Unavailable,
@@ -69,9 +73,9 @@ class Api:
     def verify(self, token: str, **options: Any) -> TokenIdentity:
         return self.run(self.verifier.verify(f"Token {token}", "192.0.2.7", **options))
 
-    def refusal(self, authorization: str | bytes | None) -> NightlatchError:
+    def refusal(self, authorization: str | bytes | None, *told: Any, **options: Any) -> NightlatchError:
         with pytest.raises(NightlatchError) as caught:
-            self.run(self.verifier.verify(authorization))
+            self.run(self.verifier.verify(authorization, *told, **options))
         return caught.value
 
     def block(self, seconds: float) -> None:
@@ -435,3 +439,54 @@ def test_a_stopped_database_is_unavailable_in_bounded_time_and_found_again() -> 
         accounts.close()
     finally:
         postgresql.remove()
+
+
+POST = {"method": "POST", "target": "/api/v1/acme/uploads/1?x=1"}
+
+
+def test_a_child_token_is_accepted_for_requests_of_its_scope_only(
+    api: Api, accounts: Accounts, person: Person
+) -> None:
+    parent = accounts.log_in(person)
+    limits = {"origin": "https://app.example.com", "networks": (ip_network("192.0.2.0/24"),)}
+    child = accounts.issue_child(parent, ["POST"], ["/api/v1/acme/uploads"], **limits)
+    here = {**POST, "origin": "https://app.example.com"}
+    for _ in range(2):  # asked of the database, then of memory
+        identity = api.verify(child, **here)
+        assert (identity.email, identity.token_id) == (person.username, child[4:16])
+        assert identity.expiry is not None
+        header = f"Token {child}"
+        refused: list[tuple[tuple[str, ...], dict[str, Any]]] = [
+            (("192.0.2.7",), {}),
+            (("192.0.2.7",), {**here, "method": None}),
+            (("192.0.2.7",), {**here, "target": None}),
+            (("192.0.2.7",), {**here, "method": "GET"}),
+            (("192.0.2.7",), {**here, "target": "/api/v1/acme/uploads/../x"}),
+            (("192.0.2.7",), {**here, "target": "/api/v1/acme/uploads2"}),
+            (("192.0.2.7",), {**here, "origin": "https://evil.example"}),
+            (("192.0.2.7",), {**here, "origin": None}),
+            (("198.51.100.7",), here),
+            ((), here),
+        ]
+        for told, options in refused:
+            refusal = api.refusal(header, *told, **options)
+            assert isinstance(refusal, OutsideScope), (told, options)
+            assert refusal.public == "You do not have permission to perform this action."
+            assert child[17:] not in f"{refusal!r} {refusal.detail}"
+        wrong = api.refusal(header, "192.0.2.7", "zz", **here)
+        assert isinstance(wrong, WrongOrganization)
+        assert api.verify(child, organization_id=person.organization_id, **here) == identity
+    assert api.verify(parent).token_id == parent[4:16]  # a token needs no scope
+
+
+def test_a_child_token_is_refused_as_soon_as_its_parent_has_logged_out(
+    api: Api, accounts: Accounts, person: Person
+) -> None:
+    for _ in range(5):
+        parent = accounts.log_in(person)
+        child = accounts.issue_child(parent, ["POST"], ["/"])
+        assert api.verify(child, **POST).token_id == child[4:16]
+        parsed = parse_token(parent.encode())
+        assert parsed is not None
+        accounts.do(log_out, parsed, Origin())
+        assert isinstance(api.refusal(f"Token {child}", "192.0.2.7", **POST), TokenRejected)

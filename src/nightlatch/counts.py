@@ -17,6 +17,8 @@ REFUSED_INVALID_READ: Final = 5
 REFUSED_ORGANIZATION: Final = 6
 """Plus ACCEPTED or ACCEPTED_READ: the token is live."""
 UNAVAILABLE: Final = 8
+REFUSED_SCOPE: Final = 9
+"""The same of a child token."""
 
 VERDICTS: Final = (
     ("accepted", "live", "memory"),
@@ -28,6 +30,8 @@ VERDICTS: Final = (
     ("refused", "other_organization", "memory"),
     ("refused", "other_organization", "database"),
     ("unavailable", "unknown", "database"),
+    ("refused", "out_of_scope", "memory"),
+    ("refused", "out_of_scope", "database"),
 )
 """For each cell the verdict, its reason, and who knew it."""
 

@@ -149,7 +149,8 @@ class Settings(BaseModel):
         Field(
             (),
             description="Addresses or networks of proxies, comma-separated, whose `X-Forwarded-For` tells "
-            "the client's address; from everybody else it is not looked at. Empty: none.",
+            "the client's address, and whose `X-Forwarded-Method` and `X-Forwarded-Uri` tell which request a "
+            "child token is used for; from everybody else they are not looked at. Empty: none.",
         )
     )
     use_flush_seconds: float = Field(

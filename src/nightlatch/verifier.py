@@ -1,14 +1,15 @@
 """The verifier in an API's own process: the same memory and the same strictness, without a server between.
 
     async with open_verifier(database_url) as verifier:
-        identity = await verifier.verify(authorization, address)
+        identity = await verifier.verify(authorization, client_address)
 
 What it raises, as a caller would catch it:
 
     NightlatchError
     ├── Refused
     │   ├── TokenRejected       no token, a malformed one, or none that is live: answer 401
-    │   └── WrongOrganization   a live token of another organization: answer 403
+    │   ├── WrongOrganization   a live token of another organization: answer 403
+    │   └── OutsideScope        a live child token, which is not for this request: answer 403
     ├── Unavailable             it cannot be known at the moment: answer 503, with `retry_after`
     └── CannotStart             by open_verifier only: the URL, the schema or the file; says the way out
 
@@ -28,7 +29,7 @@ from urllib.parse import unquote
 from nightlatch.app import built_memory, opened_engines
 from nightlatch.background import running_memory
 from nightlatch.hot.header import HeaderFault, TokenHeader
-from nightlatch.hot.known import Known
+from nightlatch.hot.known import Known, KnownChild
 from nightlatch.model.errors import (
     CannotStart,
     NightlatchError,
@@ -37,6 +38,7 @@ from nightlatch.model.errors import (
     Unavailable,
 )
 from nightlatch.model.names import Email, OrganizationId, Role, TokenId, UserId
+from nightlatch.model.scope import AskedRequest, OutOfScope
 from nightlatch.model.standing import Identity
 from nightlatch.settings import load_settings
 from nightlatch.store.engine import sqlite_path
@@ -48,6 +50,7 @@ __all__ = [
     "CannotStart",
     "Identity",
     "NightlatchError",
+    "OutsideScope",
     "Refused",
     "TokenIdentity",
     "TokenRejected",
@@ -71,6 +74,15 @@ class WrongOrganization(Refused):
 
     def __init__(self) -> None:
         super().__init__("You do not have permission to perform this action.")
+
+
+class OutsideScope(Refused):
+    """The token is a live child token, and not for this request; `detail` says why, for the log."""
+
+    code = "outside_scope"
+
+    def __init__(self, why: OutOfScope) -> None:
+        super().__init__("You do not have permission to perform this action.", why)
 
 
 class _HeaderRejected(TokenRejected):
@@ -99,7 +111,14 @@ class Verifier:
         self._fills = memory.fills
 
     async def verify(
-        self, authorization: str | bytes | None, address: str = "", *, organization_id: str | None = None
+        self,
+        authorization: str | bytes | None,
+        client_address: str = "",
+        organization_id: str | None = None,
+        *,
+        method: str | None = None,
+        target: str | None = None,
+        origin: str | None = None,
     ) -> TokenIdentity:
         """Who the header's live token stands for, true at the moment this returns.
 
@@ -108,25 +127,45 @@ class Verifier:
         joined by a comma). The use is noted as the token's last, with the client's address
         (one that cannot be an address: without). With `organization_id` the token must be of that one.
 
-        Raises TokenRejected, WrongOrganization, or Unavailable; nothing is accepted in doubt.
+        A child token is accepted for the request that its scope allows: by `method`, `target` (path and
+        query as the client sent them, not decoded), `origin` (the Origin header's value, None: there is none)
+        and `client_address`. Without method and target it is refused.
+
+        Raises TokenRejected, WrongOrganization, OutsideScope, or Unavailable; nothing is accepted in doubt.
         """
+        address = client_address
         header = authorization if isinstance(authorization, bytes) else _header_bytes(authorization)
         if len(address) > ADDRESS_CHARACTERS_MAX or not address.isprintable():
             address = ""  # the database would refuse it, and with it all uses of that flush
         verdict = self._find(header, address)
         known = verdict if type(verdict) is Known else await self._known(verdict, address)
+        if isinstance(known, KnownChild):
+            _check_scope(known, method, target, origin, client_address)
         identity = _identity(known.packed)
         if organization_id is not None and organization_id != identity.organization_id:
             raise WrongOrganization
         return identity
 
-    async def _known(self, verdict: Known | HeaderFault | TokenHeader, address: str) -> Known:
+    async def _known(
+        self, verdict: Known | KnownChild | HeaderFault | TokenHeader, address: str
+    ) -> Known | KnownChild:
         """What the database says where memory does not know. Raises TokenRejected and Unavailable."""
         if isinstance(verdict, TokenHeader):
             verdict = await self._fills.find(verdict.token.digest, address) or HeaderFault.INVALID
         if isinstance(verdict, HeaderFault):
             raise _HeaderRejected(verdict)
         return verdict
+
+
+def _check_scope(
+    child: KnownChild, method: str | None, target: str | None, origin: str | None, address: str
+) -> None:
+    """Raise OutsideScope for a request that the child token is not for, or of which too little is known."""
+    if method is None or target is None:
+        raise OutsideScope(OutOfScope.UNKNOWN)
+    why = child.scope.why_refused(AskedRequest(method, target, origin, address))
+    if why is not None:
+        raise OutsideScope(why)
 
 
 @asynccontextmanager

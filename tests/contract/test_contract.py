@@ -67,6 +67,8 @@ DEVIATIONS = {
     r"charset \[?utf-(7|32)": "depends on the reference's own password",
     r"OPTIONS logoutall.*, token": "the description is knox's own",
     r"OPTIONS organizations with unknown token and format=xml": "the format is looked at before the path",
+    r"(POST|OPTIONS) tokens( without the.*)?, (no )?(unknown )?token": "POST makes child tokens",
+    r"(PUT|PATCH|DELETE|TRACE|FOO|PROPFIND) tokens( without the.*)?, token": "Allow names POST",
     r"tokens of 20\?organization_id": "holds the reference's own organization",
     r"tokens next URL, escaped path": "a link repeats the path as it was sent",
 }

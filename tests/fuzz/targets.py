@@ -18,6 +18,7 @@ from nightlatch.edge.body import read_body, read_form
 from nightlatch.edge.fields import read_login
 from nightlatch.hot.header import HeaderFault, TokenHeader, read_token_header
 from nightlatch.model.errors import CannotStart
+from nightlatch.model.scope import parse_address
 from nightlatch.model.token import generate_token, parse_token
 from nightlatch.settings import Settings, load_settings
 from nightlatch.store.schema import migrate
@@ -71,7 +72,7 @@ def forwarded(data: bytes) -> None:
         "headers": [(b"x-forwarded-for", data)],
     }
     _FORWARDED(scope, None, None)  # type: ignore[arg-type]
-    if forwarded_for._parse(scope["client"][0]) is None:
+    if parse_address(scope["client"][0]) is None:
         raise AssertionError("no address")
 
 

@@ -2,7 +2,15 @@
 
 from typing import Any
 
-from nightlatch.model.records import EndedToken, Membership, Organization, TokenRecord, User
+from nightlatch.model.records import (
+    ChildTokenRecord,
+    EndedToken,
+    Membership,
+    Organization,
+    TokenRecord,
+    User,
+)
+from nightlatch.model.scope import store_scope
 from nightlatch.model.times import wire_time
 
 
@@ -14,6 +22,8 @@ def organization_document(organization: Organization) -> dict[str, Any]:
         "token_limit": organization.token_limit,
         "limit_policy": organization.limit_policy,
         "time_to_live": organization.time_to_live,
+        "child_token_limit": organization.child_token_limit,
+        "child_time_to_live": organization.child_time_to_live,
         "created": wire_time(organization.created),
         "closed": wire_time(organization.closed),
     }
@@ -51,6 +61,23 @@ def token_document(token: TokenRecord) -> dict[str, Any]:
         "last_used": wire_time(token.last_used),
         "last_address": token.last_address,
         "user_agent": token.user_agent,
+    }
+
+
+def child_token_document(child: ChildTokenRecord) -> dict[str, Any]:
+    """A live child token, with the same keys as in the API's list, and its parent."""
+    stored = store_scope(child.scope)
+    return {
+        "id": child.id,
+        "parent_id": child.parent_id,
+        "name": child.name,
+        "user": child.email,
+        "created": wire_time(child.created),
+        "expiry": wire_time(child.expiry),
+        "methods": stored.methods.split(),
+        "paths": list(child.scope.paths),
+        "origin": child.scope.origin,
+        "addresses": None if stored.networks is None else stored.networks.split(),
     }
 
 

@@ -33,6 +33,14 @@ def read_duration(text: str) -> int | None:
     return int(match[1]) * UNIT_SECONDS[match[2] or "s"]
 
 
+def read_limited_duration(text: str) -> int:
+    """Seconds; never is no duration here. Raises InvalidValue."""
+    seconds = read_duration(text)
+    if seconds is None:
+        raise InvalidValue("child_time_to_live", "A child token expires: it lives for a second to a day.")
+    return seconds
+
+
 def write_duration(seconds: int | None) -> str:
     """The same for people, in the largest unit that divides it."""
     if seconds is None:

@@ -12,6 +12,7 @@ from nightlatch.cli.duration import (
     TIME_TO_LIVE_DEFAULT,
     TimeToLiveOption,
     read_duration,
+    read_limited_duration,
     write_duration,
 )
 from nightlatch.cli.failure import WrongUse
@@ -25,6 +26,7 @@ organizations = typer.Typer(
 
 _NAME_HELP = "The name that people see; 1 to 200 characters."
 _TOKEN_LIMIT_HELP = "How many live tokens the organization may have at once."
+_CHILD_TOKEN_LIMIT_HELP = "How many live child tokens the organization may have at once."
 _LIMIT_POLICY_HELP = "What a login at the limit does: be refused, or end a token to make place."
 
 
@@ -112,15 +114,30 @@ def update(
     ] = None,
     limit_policy: Annotated[LimitPolicy | None, typer.Option(help=_LIMIT_POLICY_HELP)] = None,
     time_to_live: TimeToLiveOption = None,
+    child_token_limit: Annotated[int | None, typer.Option(help=_CHILD_TOKEN_LIMIT_HELP)] = None,
+    child_time_to_live: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="How long a child token lives at most: 1h, 15m, seconds."),
+    ] = None,
 ) -> Answer:
     """Change an organization's name or its rules for tokens."""
     from nightlatch.usecases.update_organization import OrganizationChange, update_organization
 
-    if all(given is None for given in (name, token_limit, limit_policy, time_to_live)):
-        raise WrongUse("Nothing to change: give --name, --token-limit, --limit-policy or --time-to-live.")
+    for_children = (child_token_limit, child_time_to_live)
+    if all(given is None for given in (name, token_limit, limit_policy, time_to_live, *for_children)):
+        raise WrongUse(
+            "Nothing to change: give --name, --token-limit, --limit-policy, --time-to-live, "
+            "--child-token-limit or --child-time-to-live."
+        )
     seconds = None if time_to_live is None else read_duration(time_to_live)
     change = OrganizationChange(
-        name, token_limit, limit_policy, seconds, never_expires=time_to_live is not None and seconds is None
+        name,
+        token_limit,
+        limit_policy,
+        seconds,
+        never_expires=time_to_live is not None and seconds is None,
+        child_token_limit=child_token_limit,
+        child_time_to_live=None if child_time_to_live is None else read_limited_duration(child_time_to_live),
     )
     return _shown(call.session().run(update_organization, OrganizationId(organization_id), change))
 
@@ -147,6 +164,8 @@ def _shown(organization: Organization) -> Answer:
         ("Token limit", str(organization.token_limit)),
         ("Limit policy", organization.limit_policy),
         ("Time to live", write_duration(organization.time_to_live)),
+        ("Child token limit", str(organization.child_token_limit)),
+        ("Child time to live", write_duration(organization.child_time_to_live)),
         ("Created (UTC)", short_time(organization.created)),
         ("Closed (UTC)", short_time(organization.closed, "no")),
     ]

@@ -5,7 +5,7 @@ import typer
 from nightlatch.cli.arguments import OptionalUserOption, OrganizationOption, TokenArgument, YesOption
 from nightlatch.cli.command import Call, command
 from nightlatch.cli.confirmation import confirm
-from nightlatch.cli.documents import ended_ids, ended_sentence, token_document
+from nightlatch.cli.documents import child_token_document, ended_ids, ended_sentence, token_document
 from nightlatch.cli.output import Answer, Table, short_time
 from nightlatch.model.errors import InvalidValue
 from nightlatch.model.names import OrganizationId, TokenId
@@ -18,7 +18,7 @@ tokens = typer.Typer(help="Tokens: list and revoke an organization's.", no_args_
 @tokens.command("list")
 @command
 def list_all(call: Call, organization: OrganizationOption) -> Answer:
-    """List an organization's live tokens, oldest first.
+    """List an organization's live tokens, oldest first. Their children: nightlatch token list-children.
 
     With --json also the program that logged in (user_agent).
     """
@@ -44,10 +44,40 @@ def list_all(call: Call, organization: OrganizationOption) -> Answer:
     return Answer(document, Table(headers, rows))
 
 
+@tokens.command("list-children")
+@command
+def list_children(call: Call, organization: OrganizationOption) -> Answer:
+    """List an organization's live child tokens, oldest first.
+
+    With --json also the origin and the addresses that one is limited to.
+    """
+    from nightlatch.usecases.revoke_tokens import show_child_tokens
+
+    found = call.session().run(show_child_tokens, OrganizationId(organization))
+    document = [child_token_document(child) for child in found]
+    if not found:
+        return Answer(document, (f"'{organization}' has no live child tokens.",))
+    rows = [
+        (
+            child.id,
+            child.parent_id,
+            child.name,
+            child.email,
+            short_time(child.created),
+            short_time(child.expiry),
+            " ".join(sorted(child.scope.methods)),
+            " ".join(child.scope.paths),
+        )
+        for child in found
+    ]
+    headers = ("ID", "Parent", "Name", "User", "Created (UTC)", "Expiry (UTC)", "Methods", "Paths")
+    return Answer(document, Table(headers, rows))
+
+
 @tokens.command("revoke", epilog="Example: nightlatch token revoke 4fTz0aB7Qm2K --organization acme")
 @command
 def revoke(call: Call, token_id: TokenArgument, organization: OrganizationOption) -> Answer:
-    """Revoke one token: no request that starts afterwards is accepted with it."""
+    """Revoke one token or child token: no request that starts afterwards is accepted with it."""
     from nightlatch.usecases.revoke_tokens import revoke_one
 
     if token_id.startswith(PREFIX):

@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from nightlatch.model.errors import (
+    ChildTokenLimitReached,
     CredentialsRejected,
     Forbidden,
     InvalidValue,
@@ -31,6 +32,10 @@ TOKEN_LIMIT_DETAIL: Final = (
     "with GET /api/auth/tokens/ and end one with DELETE /api/auth/tokens/<id>/, both with a token, or with "
     "HTTP Basic (username and password) and ?organization_id=<id>. An ended or expired token makes room."
 )
+CHILD_TOKEN_LIMIT_DETAIL: Final = (
+    "This organization has reached its limit of live child tokens. Reuse one until it expires; or list those "
+    "of a token with GET /api/auth/tokens/<id>/children/ and end one with DELETE /api/auth/tokens/<id>/."
+)
 
 
 class Answer(Exception):
@@ -53,6 +58,11 @@ def detail(status: int, sentence: str, headers: Mapping[str, str] | None = None)
 def not_found() -> Answer:
     """404, in the same words whatever the reason."""
     return detail(404, "Not found.")
+
+
+def forbidden() -> Answer:
+    """403 for somebody who is known, and may not do it."""
+    return detail(403, Forbidden().public)
 
 
 def unauthenticated(sentence: str) -> Answer:
@@ -81,6 +91,9 @@ async def answer(request: Request, raised: Exception) -> Response:
             chosen = unauthenticated(raised.public)
         case TokenLimitReached():
             chosen = Answer(403, {"error": raised.public, "detail": TOKEN_LIMIT_DETAIL, "code": raised.code})
+        case ChildTokenLimitReached():
+            body = {"error": raised.public, "detail": CHILD_TOKEN_LIMIT_DETAIL, "code": raised.code}
+            chosen = Answer(403, body)
         case Throttled():
             chosen = detail(429, raised.public, {"Retry-After": str(raised.retry_after)})
         case Forbidden():

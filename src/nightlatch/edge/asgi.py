@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 
 from nightlatch.edge.answers import Answer, answer, detail, internal_error, not_found
 from nightlatch.edge.body_limits import BodyLimits
+from nightlatch.edge.child_tokens import child_list_resource
 from nightlatch.edge.docs import docs_routes
 from nightlatch.edge.events import event_list_resource
 from nightlatch.edge.health import live_resource, ready_resource
@@ -43,6 +44,7 @@ _RESOURCES: Final = (
     password_resource,
     token_list_resource,
     token_resource,
+    child_list_resource,
     event_list_resource,
     introspect_resource,
     revoke_resource,

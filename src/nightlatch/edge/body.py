@@ -2,7 +2,7 @@
 
 import codecs
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import parse_qsl
@@ -50,6 +50,16 @@ async def read_body(request: Request) -> Body:
     raise _unsupported(content_type)
 
 
+async def read_strict_json(request: Request) -> Any:
+    """The value of a body that may be JSON only, where no key stands twice; raises as `read_body` does."""
+    content_type = request.headers.get("content-type", "")
+    raw = await request.body()
+    media_type, options = _media_type(content_type)
+    if raw and media_type != JSON:
+        raise _unsupported(content_type)
+    return _read_json(raw, _charset(options), _refuse_repeated) if raw else {}
+
+
 async def read_form(request: Request) -> list[tuple[str, str]]:
     """The fields of a body that may be a form only, repeated ones too; raises as `read_body` does."""
     content_type = request.headers.get("content-type", "")
@@ -91,9 +101,18 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"Out of range float values are not JSON compliant: {name}")
 
 
-def _read_json(raw: bytes, charset: str) -> Any:
+def _refuse_repeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("A key stands twice in an object")
+    return found
+
+
+def _read_json(
+    raw: bytes, charset: str, make_object: Callable[[list[tuple[str, Any]]], dict[str, Any]] | None = None
+) -> Any:
     try:
-        return json.loads(raw.decode(charset), parse_constant=_refuse_constant)
+        return json.loads(raw.decode(charset), parse_constant=_refuse_constant, object_pairs_hook=make_object)
     except RecursionError:
         raise detail(400, "JSON parse error - nested too deeply") from None
     except ValueError as error:

@@ -17,6 +17,56 @@ class IssuedTokenBody(BaseModel):
     token: str = Field(description="Send it as `Authorization: Token …` with each request.")
 
 
+class ScopeBody(BaseModel):
+    """What a child token is limited to."""
+
+    methods: list[str]
+    paths: list[str]
+    origin: str | None = Field(description="Null: any.")
+    addresses: list[str] | None = Field(description="Null: any.")
+
+
+class IssuedChildTokenBody(ScopeBody):
+    """A child token just made; this answer is the only one that ever holds it."""
+
+    id: str
+    name: str
+    expiry: str = Field(description="When it expires, unless its parent ends before.")
+    token: str = Field(description="Sent as `Authorization: Token …`, as any other.")
+
+
+class ChildTokenBody(ScopeBody):
+    """A live child token, without anything that would help to use it."""
+
+    id: str
+    name: str
+    user: str
+    created: str
+    expiry: str
+
+
+class ChildTokenPage(BaseModel):
+    """A page of child tokens."""
+
+    count: int
+    next: str | None
+    previous: str | None
+    results: list[ChildTokenBody]
+
+
+class ChildTokenErrors(BaseModel):
+    """Errors by field, that of a field that is not known too; a body that cannot be read has `detail`."""
+
+    methods: list[str] | None = None
+    paths: list[str] | None = None
+    origin: list[str] | None = None
+    addresses: list[str] | None = None
+    time_to_live: list[str] | None = None
+    name: list[str] | None = None
+    non_field_errors: list[str] | None = None
+    detail: str | None = None
+
+
 class TokenBody(BaseModel):
     """A live token, without anything that would help to use it."""
 
@@ -130,6 +180,10 @@ class LimitReached(BaseModel):
     code: str
 
 
+class ForbiddenOrLimitReached(RootModel[LimitReached | Detail]):
+    """One or the other."""
+
+
 class ActiveToken(BaseModel):
     """A live token of the caller's organization."""
 
@@ -195,6 +249,7 @@ def response(model: type[BaseModel] | None, description: str) -> dict[str, Any]:
 
 
 UNAUTHENTICATED: Final = response(Detail, "No live token.") | {"headers": _CHALLENGE}
+FORBIDDEN: Final = response(Detail, "A child token, which is for APIs only.")
 THROTTLED: Final = response(Detail, "Too many failed logins.") | {"headers": _RETRY}
 UNAVAILABLE: Final = response(Detail, "Overloaded, or the database cannot be asked.") | {"headers": _RETRY}
 NOT_FOUND: Final = response(Detail, "No such thing, as far as the caller may know.")
@@ -252,5 +307,12 @@ ORGANIZATION_PARAMETER: Final[dict[str, Any]] = {
     "name": "organization_id",
     "in": "query",
     "description": "With HTTP Basic only, and required there.",
+    "schema": {"type": "string"},
+}
+BASIC_WITHOUT_ORGANIZATION: Final = response(FieldErrors, "HTTP Basic without `organization_id`.")
+TOKEN_ID_PARAMETER: Final[dict[str, Any]] = {
+    "name": "token_id",
+    "in": "path",
+    "required": True,
     "schema": {"type": "string"},
 }

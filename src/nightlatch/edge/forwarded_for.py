@@ -1,16 +1,26 @@
-"""X-Forwarded-For: whom a request comes from when proxies stand in between, told by trusted ones only."""
+"""X-Forwarded-For: whom a request comes from when proxies stand in between, told by trusted ones only.
+
+`is_told_by_proxy` says of what else a request tells, by X-Forwarded-…, whether a trusted proxy told it.
+"""
 
 from collections.abc import Sequence
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Network, IPv6Network
 from typing import Any, Final
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from nightlatch.model.scope import parse_address
+
 _HEADER: Final = b"x-forwarded-for"
 _ADDRESSES_MAX: Final = 4096
-_ADDRESS_CHARACTERS_MAX: Final = 45
 _HOPS_MAX: Final = 20
+_TRUSTED: Final = "nightlatch.trusted_proxy"
+
+
+def is_told_by_proxy(scope: Scope) -> bool:
+    """Whether the request came from a trusted proxy; it is then to be believed whom it asks about."""
+    return _TRUSTED in scope
 
 
 class ForwardedFor:
@@ -32,13 +42,14 @@ class ForwardedFor:
             peer = scope["client"][0]
             if self._is_trusted(peer):
                 scope["client"] = (self._client(peer, scope["headers"]), 0)
+                scope[_TRUSTED] = True
         return self._app(scope, receive, send)
 
     def _client(self, peer: str, headers: Sequence[tuple[bytes, bytes]]) -> str:
         hops = b",".join(value for name, value in headers if name == _HEADER).decode("latin-1").split(",")
         address = peer
         for hop in reversed(hops[-_HOPS_MAX:]):
-            asked = _parse(hop.strip())
+            asked = parse_address(hop.strip())
             if asked is None:
                 break
             address = str(asked)
@@ -47,16 +58,5 @@ class ForwardedFor:
         return address
 
     def _in_networks(self, text: str) -> bool:
-        address = _parse(text)
+        address = parse_address(text)
         return address is not None and any(address in network for network in self._trusted)
-
-
-def _parse(text: str) -> IPv4Address | IPv6Address | None:
-    if len(text) > _ADDRESS_CHARACTERS_MAX or "%" in text:
-        return None  # a zone may hold anything, and means something on the machine of its interface only
-    try:
-        address = ip_address(text)
-    except ValueError:
-        return None
-    # What a socket for both families calls an IPv4 peer.
-    return (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address

@@ -7,10 +7,10 @@ import structlog
 from starlette.datastructures import Headers
 from starlette.requests import Request
 
-from nightlatch.edge.answers import Answer, unauthenticated
+from nightlatch.edge.answers import Answer, forbidden, unauthenticated
 from nightlatch.edge.origin import client_address, read_origin
 from nightlatch.hot.header import HeaderFault, TokenHeader, read_token_header
-from nightlatch.hot.known import Known
+from nightlatch.hot.known import KnownChild
 from nightlatch.model.errors import CredentialsRejected, Throttled
 from nightlatch.model.standing import Caller
 from nightlatch.model.token import PlainToken
@@ -43,15 +43,18 @@ def spelled_token(request: Request) -> PlainToken:
 
 
 async def identify_by_token(services: Services, request: Request) -> Caller:
-    """Who the token stands for; raises the Answer 401."""
+    """Who the token stands for; raises the Answer 401, or 403 for a child token: it is for APIs only."""
     verdict = await verify(services, authorization(request.headers), client_address(request))
-    if isinstance(verdict, Known):
-        return Caller(verdict.identity, verdict.token_id, read_origin(request))
-    raise refused(verdict)
+    if isinstance(verdict, HeaderFault):
+        raise refused(verdict)
+    if isinstance(verdict, KnownChild):
+        _log.info("child_token_refused", reason="endpoint", token_id=verdict.token_id)
+        raise forbidden()
+    return Caller(verdict.identity, verdict.token_id, read_origin(request))
 
 
 async def identify_by_token_or_basic(services: Services, request: Request) -> Caller:
-    """The same, or who the password belongs to in `?organization_id=`; raises the Answer 400 or 401."""
+    """The same, or who the password belongs to in `?organization_id=`; raises the Answer 400, 401 or 403."""
     header = authorization(request.headers)
     if header.split(maxsplit=1)[:1] and header.split(maxsplit=1)[0].lower() == b"basic":
         return await _identify_by_basic(services, request, header)

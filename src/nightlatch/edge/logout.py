@@ -15,6 +15,7 @@ _log = structlog.get_logger("nightlatch")
 _RESPONSES = {
     204: documents.response(None, "Done; the token can never be used again."),
     401: documents.UNAUTHENTICATED,
+    403: documents.FORBIDDEN,
     404: documents.NOT_FOUND,
     503: documents.UNAVAILABLE,
 }

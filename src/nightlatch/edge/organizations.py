@@ -33,6 +33,7 @@ def organizations_resource(services: Services) -> Resource:
                 {
                     200: documents.response(documents.OrganizationPage, "Organizations, by name."),
                     401: documents.UNAUTHENTICATED,
+                    403: documents.FORBIDDEN,
                     404: documents.NOT_FOUND,
                     503: documents.UNAVAILABLE,
                 },

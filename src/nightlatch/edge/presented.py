@@ -21,6 +21,7 @@ RESPONSES: Final = {
         "`token` is missing or repeated, the form cannot be read, or HTTP Basic without `organization_id`.",
     ),
     401: documents.UNAUTHENTICATED,
+    403: documents.FORBIDDEN,
     404: documents.NOT_FOUND,
     408: documents.TOO_SLOW,
     413: documents.TOO_LARGE,

@@ -1,7 +1,6 @@
-"""GET /api/auth/tokens/ and DELETE /api/auth/tokens/<id>/"""
+"""GET and POST /api/auth/tokens/, and DELETE /api/auth/tokens/<id>/"""
 
-import re
-from typing import Any, Final
+from typing import Any
 
 import structlog
 from starlette.requests import Request
@@ -9,10 +8,11 @@ from starlette.responses import JSONResponse, Response
 
 from nightlatch.edge import documents
 from nightlatch.edge.answers import not_found
+from nightlatch.edge.child_tokens import issuing
 from nightlatch.edge.identify import identify_by_token_or_basic
 from nightlatch.edge.pages import page_body, read_window
 from nightlatch.edge.resource import Operation, Resource
-from nightlatch.model.names import TokenId
+from nightlatch.model.names import TokenId, is_token_id
 from nightlatch.model.records import TokenRecord
 from nightlatch.model.times import wire_time
 from nightlatch.usecases.list_tokens import list_tokens
@@ -20,14 +20,10 @@ from nightlatch.usecases.revoke_token import revoke_token
 from nightlatch.usecases.services import Services
 
 _log = structlog.get_logger("nightlatch")
-_ID: Final = re.compile(r"[0-9A-Za-z]{12}")
-_BASIC_WITHOUT_ORGANIZATION: Final = documents.response(
-    documents.FieldErrors, "HTTP Basic without `organization_id`."
-)
 
 
 def token_list_resource(services: Services) -> Resource:
-    """The live tokens: an owner sees the organization's, a member their own."""
+    """The live tokens: an owner sees the organization's, a member their own. A token makes child tokens."""
 
     async def list_live_tokens(request: Request) -> Response:
         """List live tokens. HTTP Basic with `?organization_id=` works too, for who has lost all tokens."""
@@ -47,8 +43,9 @@ def token_list_resource(services: Services) -> Resource:
                 "List live tokens",
                 {
                     200: documents.response(documents.TokenPage, "Live tokens, oldest first."),
-                    400: _BASIC_WITHOUT_ORGANIZATION,
+                    400: documents.BASIC_WITHOUT_ORGANIZATION,
                     401: documents.UNAUTHENTICATED,
+                    403: documents.FORBIDDEN,
                     404: documents.NOT_FOUND,
                     429: documents.THROTTLED,
                     503: documents.UNAVAILABLE,
@@ -57,7 +54,8 @@ def token_list_resource(services: Services) -> Resource:
                     "security": documents.TOKEN_OR_BASIC_SECURITY,
                     "parameters": [*documents.PAGE_PARAMETERS, documents.ORGANIZATION_PARAMETER],
                 },
-            )
+            ),
+            "POST": issuing(services),
         },
         identify_by_token_or_basic,
     )
@@ -67,10 +65,10 @@ def token_resource(services: Services) -> Resource:
     """One live token."""
 
     async def revoke_live_token(request: Request) -> Response:
-        """End the token with that id. 404 for one that is not live or not the caller's to end."""
+        """End the token or child token with that id. 404 for one not live or not the caller's to end."""
         caller = await identify_by_token_or_basic(services, request)
         token_id = request.path_params["token_id"]
-        if _ID.fullmatch(token_id) is None:
+        if not is_token_id(token_id):
             raise not_found()
         await revoke_token(services, caller, TokenId(token_id))
         _log.info(
@@ -91,8 +89,9 @@ def token_resource(services: Services) -> Resource:
                 "End a token",
                 {
                     204: documents.response(None, "Ended."),
-                    400: _BASIC_WITHOUT_ORGANIZATION,
+                    400: documents.BASIC_WITHOUT_ORGANIZATION,
                     401: documents.UNAUTHENTICATED,
+                    403: documents.FORBIDDEN,
                     404: documents.NOT_FOUND,
                     429: documents.THROTTLED,
                     503: documents.UNAVAILABLE,
@@ -100,7 +99,7 @@ def token_resource(services: Services) -> Resource:
                 {
                     "security": documents.TOKEN_OR_BASIC_SECURITY,
                     "parameters": [
-                        {"name": "token_id", "in": "path", "required": True, "schema": {"type": "string"}},
+                        documents.TOKEN_ID_PARAMETER,
                         documents.ORGANIZATION_PARAMETER,
                     ],
                 },

@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
+import structlog
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -22,19 +23,28 @@ from nightlatch.counts import (
     REFUSED_INVALID_READ,
     REFUSED_MALFORMED,
     REFUSED_ORGANIZATION,
+    REFUSED_SCOPE,
     UNAVAILABLE,
 )
 from nightlatch.edge import documents
+from nightlatch.edge.forwarded_for import is_told_by_proxy
 from nightlatch.edge.resource import Operation, Resource
 from nightlatch.hot.header import HeaderFault, TokenHeader
-from nightlatch.hot.known import SEPARATOR, Known
+from nightlatch.hot.known import SEPARATOR, Known, KnownChild
 from nightlatch.model.errors import Unavailable
+from nightlatch.model.scope import AskedRequest, OutOfScope
 from nightlatch.usecases.services import Services
 from nightlatch.usecases.verify import verify_unknown
+
+_log = structlog.get_logger("nightlatch")
 
 PATHS: Final = ("/api/auth/verify/", "/api/auth/verify")
 ORGANIZATION_HEADER: Final = b"x-organization-id"
 """For proxies that cannot set a query: the token must be of this organization too."""
+
+METHOD_HEADER: Final = b"x-forwarded-method"
+TARGET_HEADER: Final = b"x-forwarded-uri"
+"""Which request a child token is used for, told by a trusted proxy."""
 
 ANSWERS_MAX: Final = 2048
 """Answers kept as they are, about 1 KB each; they follow from what is known of a token and nothing else."""
@@ -68,7 +78,11 @@ verify_resource: Final = Resource(
             {
                 200: documents.response(None, "A live token.") | {"headers": documents.IDENTITY},
                 401: documents.UNAUTHENTICATED,
-                403: documents.response(documents.Detail, "The token is another organization's."),
+                403: documents.response(
+                    documents.Detail,
+                    "The token is another organization's; or a child token, and the request is outside of "
+                    "its scope, or no trusted proxy told which request it is.",
+                ),
                 503: documents.UNAVAILABLE,
             },
             {
@@ -86,6 +100,20 @@ verify_resource: Final = Resource(
                         "description": "The same, for proxies that cannot set a query.",
                         "schema": {"type": "string"},
                     },
+                    *(
+                        {
+                            "name": name,
+                            "in": "header",
+                            "description": f"The {what} of the request asked about, by which a child token "
+                            "is judged; from trusted proxies only.",
+                            "schema": {"type": "string"},
+                        }
+                        for name, what in (
+                            ("X-Forwarded-Method", "method"),
+                            ("X-Forwarded-Uri", "path and query"),
+                            ("Origin", "origin"),
+                        )
+                    ),
                 ],
             },
         )
@@ -132,14 +160,23 @@ class Verify:
         address = client[0] if client else ""
         verdict = self._find(sent or b"", address)
         cell = ACCEPTED
+        known: Known | KnownChild
         if type(verdict) is Known:
             known = verdict
         else:
-            found = await self._known_or_refused(verdict, address, send)
-            if found is None:
+            if isinstance(verdict, HeaderFault | TokenHeader):
+                found = await self._known_or_refused(verdict, address, send)
+                if found is None:
+                    return
+                cell = ACCEPTED_READ
+            else:
+                found = verdict
+            if isinstance(found, KnownChild) and (why := _why_refused(found, scope, address)) is not None:
+                self._verdicts[REFUSED_SCOPE + cell] += 1
+                _log.info("child_token_refused", reason=why, token_id=found.token_id)
+                await _refuse(send, 403, _FORBIDDEN)
                 return
             known = found
-            cell = ACCEPTED_READ
         if organizations is not None or scope["query_string"]:
             own_organization = known.packed[: known.packed.index(SEPARATOR)]
             named = (organizations or []) + _asked(scope["query_string"])
@@ -152,24 +189,46 @@ class Verify:
         await send(_END)
 
     async def _known_or_refused(
-        self, verdict: Known | HeaderFault | TokenHeader, address: str, send: Send
-    ) -> Known | None:
+        self, verdict: HeaderFault | TokenHeader, address: str, send: Send
+    ) -> Known | KnownChild | None:
         """What the database says where memory does not know; None when a refusal has been sent."""
         invalid = REFUSED_INVALID
-        if isinstance(verdict, TokenHeader):
+        found: Known | KnownChild | HeaderFault
+        if isinstance(verdict, HeaderFault):
+            found = verdict
+        else:
             invalid = REFUSED_INVALID_READ
             try:
-                verdict = await verify_unknown(self._services, verdict, address)
+                found = await verify_unknown(self._services, verdict, address)
             except Unavailable as error:
                 self._verdicts[UNAVAILABLE] += 1
                 retry = (b"retry-after", str(error.retry_after).encode("ascii"))
                 await _refuse(send, 503, error.public, retry)
                 return None
-        if isinstance(verdict, HeaderFault):
-            self._verdicts[_REFUSALS.get(verdict, invalid)] += 1
-            await _refuse(send, 401, verdict.value, (b"www-authenticate", b"Token"))
+        if isinstance(found, HeaderFault):
+            self._verdicts[_REFUSALS.get(found, invalid)] += 1
+            await _refuse(send, 401, found.value, (b"www-authenticate", b"Token"))
             return None
-        return verdict
+        return found
+
+
+def _why_refused(child: KnownChild, scope: Scope, address: str) -> OutOfScope | None:
+    """Why the child token does not stand for the request that is asked about; None if it does.
+
+    Each of method and target must be told, once, by a trusted proxy: nobody else knows the request.
+    """
+    if not is_told_by_proxy(scope):
+        return OutOfScope.UNKNOWN
+    told: dict[bytes, list[bytes]] = {METHOD_HEADER: [], TARGET_HEADER: [], b"origin": []}
+    for name, value in scope["headers"]:
+        if name in told:
+            told[name].append(value)
+    methods, targets, origins = told.values()
+    if len(methods) != 1 or len(targets) != 1 or len(origins) > 1:
+        return OutOfScope.UNKNOWN
+    origin = origins[0].decode("latin-1") if origins else None
+    asked = AskedRequest(methods[0].decode("latin-1"), targets[0].decode("latin-1"), origin, address)
+    return child.scope.why_refused(asked)
 
 
 @lru_cache(ANSWERS_MAX)

@@ -11,7 +11,7 @@ import asyncio
 from typing import Final
 
 from nightlatch.hot.currency import Currency
-from nightlatch.hot.known import Known
+from nightlatch.hot.known import Known, KnownChild, known_as
 from nightlatch.hot.table import Table
 from nightlatch.hot.uses import Uses
 from nightlatch.model.errors import Overloaded, StoreUnavailable, VerdictUnknown
@@ -39,7 +39,7 @@ class Fills:
         self._under_way: dict[bytes, asyncio.Task[StandingRead]] = {}
         self._waiting = 0
 
-    async def find(self, digest: TokenDigest, address: str) -> Known | None:
+    async def find(self, digest: TokenDigest, address: str) -> Known | KnownChild | None:
         """What the token is known as at the moment this returns; None: it is not live.
 
         The use of a live one from that address is noted.
@@ -58,7 +58,7 @@ class Fills:
         finally:
             self._waiting -= 1
 
-    async def _find(self, digest: TokenDigest, address: str) -> Known | None:
+    async def _find(self, digest: TokenDigest, address: str) -> Known | KnownChild | None:
         for _ in range(TRIES_MAX):
             await self._currency.wait_current()
             if self._currency.strict:
@@ -68,7 +68,7 @@ class Fills:
                 # What kept the lookup from answering may be over by now.
                 known = self._table.known.get(digest.value)
                 if known is not None and seconds < known.until:
-                    self._uses.note(digest.value, seconds, address)
+                    self._uses.note(known.used, seconds, address)
                     return known
                 if self._table.is_absent(digest.value, seconds):
                     return None
@@ -82,17 +82,18 @@ class Fills:
                 known = self._table.keep(digest, read.standing, read.snapshot)
                 if known is None or seconds >= known.until:
                     return None  # by the database's clock it may have expired since it was read
-                self._uses.note(digest.value, seconds, address)
+                self._uses.note(known.used, seconds, address)
                 return known
         raise VerdictUnknown(f"no read of a token held in {TRIES_MAX} tries")
 
-    async def _find_strictly(self, digest: TokenDigest, address: str) -> Known | None:
+    async def _find_strictly(self, digest: TokenDigest, address: str) -> Known | KnownChild | None:
         """A read of the request's own, sent after it arrived; nothing is kept."""
         read = await self._read(digest, alone=True)
         if read.standing is None:
             return None
-        self._uses.note(digest.value, read.snapshot.seconds, address)
-        return Known(read.standing, read.snapshot.seconds)
+        known = known_as(read.standing, digest, read.snapshot.seconds)
+        self._uses.note(known.used, read.snapshot.seconds, address)
+        return known
 
     async def _read_joined(self, digest: TokenDigest) -> StandingRead:
         task = self._under_way.get(digest.value)

@@ -8,7 +8,7 @@ from typing import Final
 
 from nightlatch.hot.currency import Currency
 from nightlatch.hot.header import HeaderFault, TokenHeader, read_token_header
-from nightlatch.hot.known import Known
+from nightlatch.hot.known import Known, KnownChild
 from nightlatch.hot.table import Table
 from nightlatch.hot.uses import Uses
 
@@ -26,7 +26,9 @@ class Lookup:
         self._database_seconds = currency.database_seconds_nowait
         self._note = uses.note
 
-    def find_nowait(self, authorization: bytes, address: str) -> Known | HeaderFault | TokenHeader:
+    def find_nowait(
+        self, authorization: bytes, address: str
+    ) -> Known | KnownChild | HeaderFault | TokenHeader:
         """Whose live token the header holds, or why it holds none.
 
         A TokenHeader means that memory does not know, or may not answer: the database has to be
@@ -40,11 +42,13 @@ class Lookup:
         if known is not None and authorization[:6] == _SCHEME:
             seconds = self._database_seconds()
             if seconds is not None and seconds < known.until:
-                self._note(digest, seconds, address)
+                self._note(known.used, seconds, address)
                 return known
         return self._find_otherwise(authorization, address)
 
-    def _find_otherwise(self, authorization: bytes, address: str) -> Known | HeaderFault | TokenHeader:
+    def _find_otherwise(
+        self, authorization: bytes, address: str
+    ) -> Known | KnownChild | HeaderFault | TokenHeader:
         """Other letter case and white space, malformed headers, and what is not known."""
         header = read_token_header(authorization)
         if not isinstance(header, TokenHeader):
@@ -55,6 +59,6 @@ class Lookup:
         if seconds is None:
             return header
         if known is not None and seconds < known.until:
-            self._note(digest, seconds, address)
+            self._note(known.used, seconds, address)
             return known
         return HeaderFault.INVALID if self._table.is_absent(digest, seconds) else header

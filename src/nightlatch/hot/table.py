@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Final, Generic, TypeVar
 
-from nightlatch.hot.known import AGE_SECONDS_MAX, Known
+from nightlatch.hot.known import AGE_SECONDS_MAX, Known, KnownChild, known_as
 from nightlatch.model.change import Change, Snapshot
 from nightlatch.model.standing import Standing
 from nightlatch.model.token import TokenDigest
@@ -57,7 +57,7 @@ class Table:
     """Digest to what is known of the token: that it is live and whose, or that there is none."""
 
     def __init__(self, tokens_max: int) -> None:
-        self._known: Bounded[Known] = Bounded(tokens_max)
+        self._known: Bounded[Known | KnownChild] = Bounded(tokens_max)
         self._absent: Bounded[float] = Bounded(ABSENT_MAX)
         self._recent: deque[tuple[int, bytes]] = deque()
         self._recent_numbers: dict[bytes, int] = {}
@@ -66,7 +66,7 @@ class Table:
         self.applied = 0
 
     @property
-    def known(self) -> dict[bytes, Known]:
+    def known(self) -> dict[bytes, Known | KnownChild]:
         """The live tokens by digest; always the same dictionary, for the lookup to hold on to."""
         return self._known.values
 
@@ -108,13 +108,15 @@ class Table:
             and snapshot.number >= self._recent_numbers.get(digest.value, 0)
         )
 
-    def keep(self, digest: TokenDigest, standing: Standing | None, snapshot: Snapshot) -> Known | None:
+    def keep(
+        self, digest: TokenDigest, standing: Standing | None, snapshot: Snapshot
+    ) -> Known | KnownChild | None:
         """Remember what a usable snapshot said of the token; what it is known as, None if absent."""
         if standing is None:
             self._known.drop(digest.value)
             self._absent.put(digest.value, snapshot.seconds + AGE_SECONDS_MAX)
             return None
-        known = Known(standing, snapshot.seconds)
+        known = known_as(standing, digest, snapshot.seconds)
         self._absent.drop(digest.value)
         self._known.put(digest.value, known)
         return known

@@ -6,6 +6,7 @@
     │   ├── CredentialsRejected    login or Basic: identity could not be established
     │   ├── TokenRejected          no live token stands behind the Authorization header
     │   ├── TokenLimitReached      the organization has as many live tokens as it may
+    │   ├── ChildTokenLimitReached the same of child tokens
     │   ├── Throttled              there were too many attempts; later it may be granted
     │   ├── Forbidden              the caller is known, and may not do it
     │   ├── NotFound               there is no such thing, or it is another organization's
@@ -81,6 +82,18 @@ class TokenLimitReached(Refused):
     def __init__(self, organization_id: str) -> None:
         super().__init__(
             "This organization has as many live tokens as it may have.",
+            f"organization {organization_id}",
+        )
+
+
+class ChildTokenLimitReached(Refused):
+    """The organization has its limit of live child tokens."""
+
+    code = "child_token_limit_reached"
+
+    def __init__(self, organization_id: str) -> None:
+        super().__init__(
+            "This organization has as many live child tokens as it may have.",
             f"organization {organization_id}",
         )
 

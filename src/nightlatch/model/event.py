@@ -23,6 +23,8 @@ class EventKind(StrEnum):
     LOGOUT_ALL = "logout_all"
     TOKEN_REVOKED = "token_revoked"
     TOKENS_REVOKED = "tokens_revoked"
+    CHILD_TOKEN_ISSUED = "child_token_issued"
+    CHILD_TOKEN_REVOKED = "child_token_revoked"
     PASSWORD_CHANGED = "password_changed"
     PASSWORD_LINK_ISSUED = "password_link_issued"
     USER_ADDED = "user_added"

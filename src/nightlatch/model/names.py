@@ -18,6 +18,7 @@ EMAIL_CHARACTERS_MAX = 254
 ORGANIZATION_NAME_CHARACTERS_MAX = 200
 TOKEN_NAME_CHARACTERS_MAX = 100
 
+_TOKEN_ID = re.compile(r"[0-9A-Za-z]{12}")
 _ORGANIZATION_ID = re.compile(r"[a-z0-9]{2,32}")
 _GENERATED_CHARACTERS = string.ascii_lowercase + string.digits
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
@@ -69,6 +70,11 @@ def parse_organization_id(text: str) -> OrganizationId:
 def is_organization_id(text: str) -> bool:
     """Whether the text could be one."""
     return _ORGANIZATION_ID.fullmatch(text) is not None
+
+
+def is_token_id(text: str) -> bool:
+    """Whether the text could be a token's public id."""
+    return _TOKEN_ID.fullmatch(text) is not None
 
 
 def generate_organization_id() -> OrganizationId:

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Generic, TypeVar
 
 from nightlatch.model.names import Email, LimitPolicy, OrganizationId, Role, TokenId, UserId
+from nightlatch.model.scope import Scope
 from nightlatch.model.token import PlainToken
 
 Item = TypeVar("Item")
@@ -14,11 +15,14 @@ TOKEN_LIMIT_MAX = 10_000
 TIME_TO_LIVE_SECONDS_DEFAULT = 30 * 24 * 3600
 TIME_TO_LIVE_SECONDS_MAX = 10 * 365 * 24 * 3600
 """Ten years: also the most that a login may ask for where the organization sets no limit."""
+CHILD_TOKEN_LIMIT_MAX = 10_000
+CHILD_TIME_TO_LIVE_SECONDS_MAX = 24 * 3600
+"""A day: what lives longer belongs into a token of its own."""
 
 
 @dataclass(frozen=True, slots=True)
 class Organization:
-    """An organization with its rules for tokens; `time_to_live` is in seconds, None means for ever."""
+    """An organization with its rules for tokens; times to live are in seconds, None means for ever."""
 
     id: OrganizationId
     name: str
@@ -27,6 +31,8 @@ class Organization:
     time_to_live: int | None
     created: datetime
     closed: datetime | None
+    child_token_limit: int
+    child_time_to_live: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +80,40 @@ class TokenRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class ChildTokenRecord:
+    """A live child token as it is listed; nothing in it helps to use the token."""
+
+    id: TokenId
+    parent_id: TokenId
+    name: str
+    email: Email
+    created: datetime
+    expiry: datetime
+    scope: Scope
+
+
+@dataclass(frozen=True, slots=True)
 class EndedToken:
     """A token that was just deleted."""
 
     id: TokenId
     organization_id: OrganizationId
     user_id: UserId
+
+
+@dataclass(frozen=True, slots=True)
+class EndedChild(EndedToken):
+    """A child token that was just deleted, and whose parent lives on."""
+
+    parent_id: TokenId
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedChildToken:
+    """A child token just made: the only value that holds one in clear together with its expiry."""
+
+    token: PlainToken
+    expiry: datetime
 
 
 @dataclass(frozen=True, slots=True)

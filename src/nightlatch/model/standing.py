@@ -5,6 +5,8 @@ from datetime import datetime
 
 from nightlatch.model.names import Email, OrganizationId, Role, TokenId, UserId
 from nightlatch.model.origin import Origin
+from nightlatch.model.scope import Scope
+from nightlatch.model.token import TokenDigest
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,12 +20,24 @@ class Identity:
 
 
 @dataclass(frozen=True, slots=True)
+class Descent:
+    """That a token is a child: what it may do, and of which token it is one."""
+
+    parent: TokenDigest
+    scope: Scope
+
+
+@dataclass(frozen=True, slots=True)
 class Standing:
-    """A live token: whose it is, and until when it may be used (None: without end)."""
+    """A live token: whose it is, and until when it may be used (None: without end).
+
+    `descent` is None for a token that was made by a login, and may do whatever its user may.
+    """
 
     token_id: TokenId
     identity: Identity
     expiry: datetime | None
+    descent: Descent | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,8 @@ def _organization(row: Any) -> Organization:
         time_to_live=row.time_to_live,
         created=row.created,
         closed=row.closed,
+        child_token_limit=row.child_token_limit,
+        child_time_to_live=row.child_time_to_live,
     )
 
 

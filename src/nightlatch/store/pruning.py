@@ -6,9 +6,11 @@ from sqlalchemy import delete, func, select
 
 from nightlatch.store.columns import database_now
 from nightlatch.store.connection import Connection
-from nightlatch.store.tables import change, password_link, token
+from nightlatch.store.tables import change, child_token, password_link, token
 
 EXPIRED_TOKENS_KEPT = timedelta(days=7)
+EXPIRED_CHILDREN_KEPT = timedelta(days=1)
+"""Shorter: they are made by the hour, and by whoever loads a page."""
 EXPIRED_LINKS_KEPT = timedelta(days=7)
 """For so long a link to set a password says that it has expired."""
 CHANGES_KEPT = timedelta(hours=1)
@@ -47,6 +49,22 @@ async def prune_tokens(connection: Connection) -> int:
         .with_for_update(skip_locked=True)
     )
     rows = await connection.execute(delete(token).where(token.c.id.in_(expired)).returning(token.c.id))
+    return len(rows.all())
+
+
+async def prune_child_tokens(connection: Connection) -> int:
+    """Delete a batch of child tokens that expired long ago; how many."""
+    now = (await connection.execute(select(database_now()))).scalar_one()
+    expired = (
+        select(child_token.c.id)
+        .where(child_token.c.expiry < now - EXPIRED_CHILDREN_KEPT)
+        .order_by(child_token.c.id)
+        .limit(BATCH_ROWS)
+        .with_for_update(skip_locked=True)
+    )
+    rows = await connection.execute(
+        delete(child_token).where(child_token.c.id.in_(expired)).returning(child_token.c.id)
+    )
     return len(rows.all())
 
 

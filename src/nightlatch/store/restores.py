@@ -63,7 +63,7 @@ async def end_everything(connection: Connection) -> Ended:
     links: int = (await connection.execute(select(func.count()).select_from(password_link))).scalar_one()
     if connection.dialect.name == "postgresql":
         # Row by row, a hundred thousand take minutes: each writes its change within COMMIT.
-        await connection.execute(text("TRUNCATE password_link, token, token_use"))
+        await connection.execute(text("TRUNCATE password_link, child_token, token, token_use"))
     else:
         await connection.execute(delete(token))
         await connection.execute(delete(password_link))

@@ -41,8 +41,12 @@ organization = Table(
     Column("time_to_live", Integer),
     Column("created", Instant, nullable=False),
     Column("closed", Instant),
+    Column("child_token_limit", Integer, nullable=False, server_default="1000"),
+    Column("child_time_to_live", Integer, nullable=False, server_default="3600"),
     CheckConstraint("token_limit >= 0", "token_limit"),
     CheckConstraint("time_to_live > 0", "time_to_live"),
+    CheckConstraint("child_token_limit >= 0", "child_token_limit"),
+    CheckConstraint("child_time_to_live > 0", "child_time_to_live"),
     CheckConstraint(
         "limit_policy IN ('refuse', 'replace_oldest', 'replace_least_recently_used')", "limit_policy"
     ),
@@ -90,6 +94,26 @@ token = Table(
         ondelete="CASCADE",
     ),
     Index(None, "organization_id", "user_id"),
+    Index(None, "expiry"),
+)
+
+child_token = Table(
+    "child_token",
+    metadata,
+    Column("id", String(12), primary_key=True),
+    Column("digest", LargeBinary, nullable=False, unique=True),
+    # What the child ends with; whose it is stands there.
+    Column("parent_id", ForeignKey("token.id", ondelete="CASCADE"), nullable=False),
+    Column("name", String(100), nullable=False, server_default=""),
+    Column("created", Instant, nullable=False),
+    # Never beyond the parent's.
+    Column("expiry", Instant, nullable=False),
+    # What it may do: lists are separated by spaces; null: from any origin, or from any address.
+    Column("methods", Text, nullable=False),
+    Column("paths", Text, nullable=False),
+    Column("origin", Text),
+    Column("networks", Text),
+    Index(None, "parent_id", "expiry"),
     Index(None, "expiry"),
 )
 

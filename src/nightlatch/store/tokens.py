@@ -12,7 +12,8 @@ from nightlatch.store.columns import database_now, row_offset
 from nightlatch.store.connection import Connection
 from nightlatch.store.tables import membership, organization, token, token_use, user
 
-_USABLE = (
+# Tokens with whom they are of.
+USABLE = (
     token.join(
         membership,
         (membership.c.organization_id == token.c.organization_id) & (membership.c.user_id == token.c.user_id),
@@ -26,7 +27,8 @@ def _unexpired() -> ColumnElement[bool]:
     return or_(token.c.expiry.is_(None), token.c.expiry > database_now())
 
 
-def _live() -> list[ColumnElement[bool]]:
+def live() -> list[ColumnElement[bool]]:
+    """That a token among USABLE ones is live."""
     return [
         _unexpired(),
         user.c.disabled.is_(None),
@@ -39,8 +41,8 @@ STANDING = (
     select(
         token.c.id, token.c.organization_id, token.c.user_id, user.c.email, membership.c.role, token.c.expiry
     )
-    .select_from(_USABLE)
-    .where(token.c.digest == bindparam("digest"), *_live())
+    .select_from(USABLE)
+    .where(token.c.digest == bindparam("digest"), *live())
 )
 
 
@@ -59,7 +61,7 @@ async def find_standing(connection: Connection, digest: TokenDigest) -> Standing
     return None if row is None else read_row(row)
 
 
-def _chosen(organization_id: OrganizationId, user_id: UserId | None) -> list[ColumnElement[bool]]:
+def chosen(organization_id: OrganizationId, user_id: UserId | None) -> list[ColumnElement[bool]]:
     """The organization filter: every query on an organization's tokens goes through it."""
     conditions = [token.c.organization_id == organization_id]
     if user_id is not None:
@@ -88,9 +90,9 @@ async def list_live_tokens(
     offset: int,
 ) -> Page[TokenRecord]:
     """Live tokens of the organization, or of one user in it; oldest first."""
-    source = _USABLE.outerjoin(token_use, token_use.c.token_id == token.c.id)
-    conditions = [*_chosen(organization_id, user_id), *_live()]
-    count = select(func.count()).select_from(_USABLE).where(*conditions)
+    source = USABLE.outerjoin(token_use, token_use.c.token_id == token.c.id)
+    conditions = [*chosen(organization_id, user_id), *live()]
+    count = select(func.count()).select_from(USABLE).where(*conditions)
     rows = (
         select(
             token.c.id,
@@ -118,8 +120,8 @@ async def find_live_token(
     """Whether that token is live, in that organization, and (where given) that user's."""
     query = (
         select(token.c.id)
-        .select_from(_USABLE)
-        .where(*_chosen(organization_id, user_id), token.c.id == token_id, *_live())
+        .select_from(USABLE)
+        .where(*chosen(organization_id, user_id), token.c.id == token_id, *live())
     )
     return (await connection.execute(query)).one_or_none() is not None
 
@@ -148,14 +150,14 @@ async def delete_token_by_id(
     connection: Connection, organization_id: OrganizationId, token_id: TokenId
 ) -> list[EndedToken]:
     """Delete one token of the organization."""
-    return await _delete(connection, *_chosen(organization_id, None), token.c.id == token_id)
+    return await _delete(connection, *chosen(organization_id, None), token.c.id == token_id)
 
 
 async def delete_tokens_in_organization(
     connection: Connection, organization_id: OrganizationId, user_id: UserId | None
 ) -> list[EndedToken]:
     """Delete all tokens of the organization, or of one user in it."""
-    return await _delete(connection, *_chosen(organization_id, user_id))
+    return await _delete(connection, *chosen(organization_id, user_id))
 
 
 # As the database's trigger counts.
@@ -180,7 +182,7 @@ async def make_place(
     surplus = (
         select(token.c.id)
         .select_from(token.outerjoin(token_use, token_use.c.token_id == token.c.id))
-        .where(*_chosen(organization_id, None), _unexpired())
+        .where(*chosen(organization_id, None), _unexpired())
         .order_by(moment, token.c.created, token.c.id)
         .limit(max(0, count - token_limit + 1))
     )

@@ -11,10 +11,10 @@ async def introspect(services: Services, identity: Identity, presented: bytes, a
     """A live token of the identity's organization, true at the moment this returns.
 
     None for anything else: another organization's token, one that expired or was ended, text that
-    is no token. The verdict comes the way verify's does, and is as strict. Introspecting counts as
-    a use of the token, from the address of whoever asks: an API that introspects would otherwise
-    make tokens look idle that are used all day. Raises StoreUnavailable or Overloaded when it
-    cannot know.
+    is no token, and a child token: whoever asks does not ask for one request. The verdict comes the way
+    verify's does, and is as strict. Introspecting counts as a use of the token, from the address of
+    whoever asks: an API that introspects would otherwise make tokens look idle that are used all day.
+    Raises StoreUnavailable or Overloaded when it cannot know.
     """
     # The header's grammar allows white space around a token, this parameter's does not.
     if parse_token(presented) is None:

@@ -2,12 +2,14 @@
 
 from typing import Any
 
-from nightlatch.model.errors import TokenRejected
+from nightlatch.model.errors import Forbidden, TokenRejected
 from nightlatch.model.event import Event, EventKind, acting_user
 from nightlatch.model.origin import Origin
 from nightlatch.model.records import EndedToken
 from nightlatch.model.standing import Standing
 from nightlatch.model.token import PlainToken
+from nightlatch.store.child_tokens import find_child_standing
+from nightlatch.store.connection import Connection
 from nightlatch.store.events import insert_event
 from nightlatch.store.tokens import delete_token, delete_tokens_in_organization, find_standing
 from nightlatch.usecases.end_tokens import ending_tokens
@@ -15,10 +17,13 @@ from nightlatch.usecases.services import Services
 
 
 async def log_out(services: Services, token: PlainToken, origin: Origin) -> Standing:
-    """Delete the token for good; what it stood for. Raises TokenRejected if it is not live."""
+    """Delete the token, and its children with it, for good; what it stood for.
+
+    Raises TokenRejected if it is not live, Forbidden for a child token.
+    """
     async with ending_tokens(services) as connection:
-        standing = await find_standing(connection, token.digest)
-        if standing is None or not await delete_token(connection, token.digest):
+        standing = await _find(connection, token)
+        if not await delete_token(connection, token.digest):
             raise TokenRejected("logout with a token that is not live")
         await insert_event(connection, _event(EventKind.LOGOUT, standing, origin, {}))
     return standing
@@ -29,17 +34,24 @@ async def log_out_everywhere(
 ) -> tuple[Standing, list[EndedToken]]:
     """Delete every token that the token's user has in its organization.
 
-    Raises TokenRejected if the token is not live.
+    Raises TokenRejected if the token is not live, Forbidden for a child token.
     """
     async with ending_tokens(services) as connection:
-        standing = await find_standing(connection, token.digest)
-        if standing is None:
-            raise TokenRejected("logoutall with a token that is not live")
+        standing = await _find(connection, token)
         identity = standing.identity
         ended = await delete_tokens_in_organization(connection, identity.organization_id, identity.user_id)
         detail = {"ended_tokens": [token.id for token in ended]}
         await insert_event(connection, _event(EventKind.LOGOUT_ALL, standing, origin, detail))
     return standing, ended
+
+
+async def _find(connection: Connection, token: PlainToken) -> Standing:
+    standing = await find_standing(connection, token.digest)
+    if standing is not None:
+        return standing
+    if await find_child_standing(connection, token.digest) is not None:
+        raise Forbidden
+    raise TokenRejected("logout with a token that is not live")
 
 
 def _event(kind: EventKind, standing: Standing, origin: Origin, detail: dict[str, Any]) -> Event:

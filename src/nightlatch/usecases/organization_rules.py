@@ -1,7 +1,12 @@
 """Which rules for tokens an organization may have."""
 
 from nightlatch.model.errors import InvalidValue, NotFound
-from nightlatch.model.records import TIME_TO_LIVE_SECONDS_MAX, TOKEN_LIMIT_MAX
+from nightlatch.model.records import (
+    CHILD_TIME_TO_LIVE_SECONDS_MAX,
+    CHILD_TOKEN_LIMIT_MAX,
+    TIME_TO_LIVE_SECONDS_MAX,
+    TOKEN_LIMIT_MAX,
+)
 
 
 def check_token_limit(limit: int) -> int:
@@ -16,6 +21,25 @@ def check_time_to_live(seconds: int | None) -> int | None:
     if seconds is not None and not 1 <= seconds <= TIME_TO_LIVE_SECONDS_MAX:
         raise InvalidValue(
             "time_to_live", f"A time to live is 1 to {TIME_TO_LIVE_SECONDS_MAX} seconds (ten years)."
+        )
+    return seconds
+
+
+def check_child_token_limit(limit: int) -> int:
+    """The limit; raises InvalidValue('child_token_limit')."""
+    if not 0 <= limit <= CHILD_TOKEN_LIMIT_MAX:
+        raise InvalidValue(
+            "child_token_limit", f"A limit of child tokens is a number from 0 to {CHILD_TOKEN_LIMIT_MAX}."
+        )
+    return limit
+
+
+def check_child_time_to_live(seconds: int) -> int:
+    """The time to live in seconds; raises InvalidValue('child_time_to_live')."""
+    if not 1 <= seconds <= CHILD_TIME_TO_LIVE_SECONDS_MAX:
+        raise InvalidValue(
+            "child_time_to_live",
+            f"A child token's time to live is 1 to {CHILD_TIME_TO_LIVE_SECONDS_MAX} seconds (a day).",
         )
     return seconds
 

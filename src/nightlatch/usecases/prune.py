@@ -6,11 +6,18 @@ from typing import Final
 from nightlatch.model.event import Retention
 from nightlatch.store import events
 from nightlatch.store.connection import Connection
-from nightlatch.store.pruning import BATCH_ROWS, may_prune, prune_changes, prune_links, prune_tokens
+from nightlatch.store.pruning import (
+    BATCH_ROWS,
+    may_prune,
+    prune_changes,
+    prune_child_tokens,
+    prune_links,
+    prune_tokens,
+)
 from nightlatch.store.throttles import has_free, prune_free
 from nightlatch.usecases.services import Services
 
-_BATCHES: Final = (prune_tokens, prune_links, prune_changes)
+_BATCHES: Final = (prune_child_tokens, prune_tokens, prune_links, prune_changes)
 
 
 async def prune_expired(services: Services) -> int:

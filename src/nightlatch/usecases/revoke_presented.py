@@ -1,8 +1,11 @@
-"""Revoke the token that somebody presents in full."""
+"""Revoke the token, or the child token, that somebody presents in full."""
 
 from nightlatch.model.event import Event, EventKind, acting_caller
+from nightlatch.model.names import TokenId
 from nightlatch.model.standing import Caller, Standing
-from nightlatch.model.token import parse_token
+from nightlatch.model.token import PlainToken, parse_token
+from nightlatch.store.child_tokens import delete_child, find_child_standing
+from nightlatch.store.connection import Connection
 from nightlatch.store.events import insert_event
 from nightlatch.store.tokens import delete_token, find_standing
 from nightlatch.usecases.end_tokens import ending_tokens
@@ -22,18 +25,29 @@ async def revoke_presented(services: Services, caller: Caller, presented: bytes)
         return None
     async with ending_tokens(services) as connection:
         standing = await find_standing(connection, token.digest)
+        if standing is None:
+            standing = await find_child_standing(connection, token.digest)
         if standing is None or standing.identity.organization_id != caller.identity.organization_id:
             return None
-        if not await delete_token(connection, token.digest):
+        of_child = await _delete(connection, standing, token)
+        if of_child is None:
             return None
         event = Event(
-            EventKind.TOKEN_REVOKED,
+            EventKind.CHILD_TOKEN_REVOKED if of_child else EventKind.TOKEN_REVOKED,
             acting_caller(caller),
             standing.identity.organization_id,
             standing.identity.user_id,
             standing.identity.email,
             standing.token_id,
-            {"by": "presenter"},
+            {"by": "presenter", **of_child},
         )
         await insert_event(connection, event)
         return standing
+
+
+async def _delete(connection: Connection, standing: Standing, token: PlainToken) -> dict[str, TokenId] | None:
+    """What is to be recorded of a child (nothing of a token); None if it was gone."""
+    if standing.descent is None:
+        return {} if await delete_token(connection, token.digest) else None
+    child = await delete_child(connection, standing.identity.organization_id, standing.token_id)
+    return None if child is None else {"parent_id": child.parent_id}

@@ -3,8 +3,9 @@
 from nightlatch.model.errors import NotFound
 from nightlatch.model.event import OPERATOR, Event, EventKind
 from nightlatch.model.names import OrganizationId, TokenId
-from nightlatch.model.records import EndedToken, TokenRecord
+from nightlatch.model.records import ChildTokenRecord, EndedToken, TokenRecord
 from nightlatch.store import tokens
+from nightlatch.store.child_tokens import delete_child, list_children_in_organization
 from nightlatch.store.events import insert_event
 from nightlatch.store.organizations import find_organization
 from nightlatch.store.users import get_email
@@ -25,12 +26,25 @@ async def show_tokens(services: Services, organization_id: OrganizationId) -> tu
     return page.items
 
 
+async def show_child_tokens(
+    services: Services, organization_id: OrganizationId
+) -> tuple[ChildTokenRecord, ...]:
+    """All live child tokens of the organization, oldest first. Raises NotFound."""
+    async with services.store.read() as connection:
+        if await find_organization(connection, organization_id) is None:
+            raise no_organization(organization_id)
+        return await list_children_in_organization(connection, organization_id)
+
+
 async def revoke_one(
     services: Services, organization_id: OrganizationId, token_id: TokenId
 ) -> list[EndedToken]:
-    """End one token of the organization. Raises NotFound."""
+    """End one token or child token of the organization. Raises NotFound."""
     async with ending_tokens(services) as connection:
         ended = await tokens.delete_token_by_id(connection, organization_id, token_id)
+        child = None if ended else await delete_child(connection, organization_id, token_id)
+        if child is not None:
+            ended = [child]
         if not ended:
             raise NotFound(
                 f"'{organization_id}' has no token '{token_id}'. To see which it has: "
@@ -38,7 +52,9 @@ async def revoke_one(
             )
         user_id = ended[0].user_id
         email = await get_email(connection, user_id)
-        event = Event(EventKind.TOKEN_REVOKED, OPERATOR, organization_id, user_id, email, token_id)
+        kind = EventKind.TOKEN_REVOKED if child is None else EventKind.CHILD_TOKEN_REVOKED
+        detail = {} if child is None else {"parent_id": child.parent_id}
+        event = Event(kind, OPERATOR, organization_id, user_id, email, token_id, detail)
         await insert_event(connection, event)
     return ended
 

@@ -72,7 +72,7 @@ class Memory:
         """What a request gets: whether it is accepted."""
         verdict = self.lookup.find_nowait(f"Token {token}".encode(), "192.0.2.1")
         if isinstance(verdict, TokenHeader):
-            return await self.fills.find(verdict.token.digest, "192.0.2.1") is not None
+            return await self.fills.find(verdict.token, "192.0.2.1") is not None
         return isinstance(verdict, Known | KnownChild)
 
     def accepts(self, token: str) -> bool:

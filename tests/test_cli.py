@@ -206,6 +206,10 @@ def accounts(cli: Cli) -> Iterator[Accounts]:
     made.close()
 
 
+ELSEWHERE = ("import knox", "import drf", "shadow")
+"""What needs another service to be tried: tests/test_moving_in.py."""
+
+
 def documented() -> dict[str, Any]:
     """The JSON examples of docs/command-line.md, by the heading above each."""
     sections = re.split(r"^###? ", DOCUMENT.read_text("utf-8"), flags=re.MULTILINE)
@@ -244,11 +248,11 @@ def test_every_command_answers_with_the_documented_keys(
 
     here = ("--organization", "acme")
     ann, bob = "ann@example.com", "bob@example.com"
-    assert do("migrate") == {"before": None, "after": "0003"}
+    assert do("migrate") == {"before": None, "after": "0004"}
     if kind != "sqlite":
         assert do("lease show") == {"lease_milliseconds": 250, "lease_waited_milliseconds": 250}
         assert do("lease set", "60")["lease_waited_milliseconds"] == 60
-    assert cli.json("migrate") == {"before": "0003", "after": "0003"}
+    assert cli.json("migrate") == {"before": "0004", "after": "0004"}
     do("version")
     assert (
         do("organization add", "Acme Ltd", "--id", "acme", "--time-to-live", "12h")["time_to_live"] == 43200
@@ -331,6 +335,7 @@ def test_every_command_answers_with_the_documented_keys(
         name: keys(document)
         for name, document in documented().items()
         if name not in (("lease show", "lease set") if kind == "sqlite" else ("backup", "restore"))
+        and name not in ELSEWHERE
     }
     for name, document in seen.items():
         for item in document if isinstance(document, list) else [document]:

@@ -39,6 +39,7 @@ def test_the_wheel_has_types_migrations_license_and_nothing_else(wheel: Path) ->
         "nightlatch/store/migrations/versions/r0001_first_schema.py",
         "nightlatch/store/migrations/versions/r0002_operation.py",
         "nightlatch/store/migrations/versions/r0003_child_tokens.py",
+        "nightlatch/store/migrations/versions/r0004_imported.py",
         "nightlatch/edge/templates/set_password.html",
         "nightlatch/edge/templates/style.css",
     ):

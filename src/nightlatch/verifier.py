@@ -151,7 +151,7 @@ class Verifier:
     ) -> Known | KnownChild:
         """What the database says where memory does not know. Raises TokenRejected and Unavailable."""
         if isinstance(verdict, TokenHeader):
-            verdict = await self._fills.find(verdict.token.digest, address) or HeaderFault.INVALID
+            verdict = await self._fills.find(verdict.token, address) or HeaderFault.INVALID
         if isinstance(verdict, HeaderFault):
             raise _HeaderRejected(verdict)
         return verdict

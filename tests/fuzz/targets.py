@@ -18,8 +18,9 @@ from nightlatch.edge.body import read_body, read_form
 from nightlatch.edge.fields import read_login
 from nightlatch.hot.header import HeaderFault, TokenHeader, read_token_header
 from nightlatch.model.errors import CannotStart
+from nightlatch.model.imported import Algorithm, ImportedKind
 from nightlatch.model.scope import parse_address
-from nightlatch.model.token import generate_token, parse_token
+from nightlatch.model.token import PlainToken, TokenDigest, generate_token, parse_token
 from nightlatch.settings import Settings, load_settings
 from nightlatch.store.schema import migrate
 
@@ -43,15 +44,25 @@ CONTENT_TYPES: Final = (
 )
 
 
+_KINDS: Final = tuple(
+    ImportedKind(algorithm, "", characters) for algorithm in Algorithm for characters in (32, 40, 64)
+)
+
+
 def header(data: bytes) -> None:
     """An Authorization header is a token that reads back as it was written, or a fault."""
     found = read_token_header(data)
     if isinstance(found, TokenHeader):
         again = read_token_header(b"token " + data.split()[1])
-        if not isinstance(again, TokenHeader) or again.token.digest != found.token.digest:
+        if not isinstance(again, TokenHeader) or _stored(again) != _stored(found):
             raise AssertionError("one token, two readings")
     elif not isinstance(found, HeaderFault):
         raise AssertionError(repr(found))
+
+
+def _stored(header: TokenHeader) -> tuple[TokenDigest, ...]:
+    token = header.token
+    return (token.digest,) if isinstance(token, PlainToken) else token.digests(_KINDS)
 
 
 def token(data: bytes) -> None:

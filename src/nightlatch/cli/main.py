@@ -14,8 +14,10 @@ from nightlatch.cli.failure import report_bug, report_usage
 from nightlatch.cli.lease import lease
 from nightlatch.cli.member import members
 from nightlatch.cli.migrate import migrate
+from nightlatch.cli.moving import moving
 from nightlatch.cli.organization import organizations
 from nightlatch.cli.serve import serve
+from nightlatch.cli.shadow import shadow
 from nightlatch.cli.token import tokens
 from nightlatch.cli.user import users
 from nightlatch.cli.version import print_version, version
@@ -49,6 +51,11 @@ application.add_typer(lease, name="lease")
 application.command("audit", epilog="Example: nightlatch audit --organization acme --since 7d --format csv")(
     audit
 )
+application.add_typer(moving, name="import")
+application.command(
+    "shadow",
+    epilog="Example: nightlatch shadow https://old.example.com/me/ https://auth.example.com < headers",
+)(shadow)
 application.command("doctor")(doctor)
 application.command("backup", epilog="Example: nightlatch backup /var/backups/nightlatch-monday.db")(backup)
 application.command("restore")(restore)

@@ -12,8 +12,8 @@ from nightlatch.edge.origin import client_address, read_origin
 from nightlatch.hot.header import HeaderFault, TokenHeader, read_token_header
 from nightlatch.hot.known import KnownChild
 from nightlatch.model.errors import CredentialsRejected, Throttled
+from nightlatch.model.imported import SpelledToken
 from nightlatch.model.standing import Caller
-from nightlatch.model.token import PlainToken
 from nightlatch.usecases.check_password import Credentials
 from nightlatch.usecases.identify import identify
 from nightlatch.usecases.services import Services
@@ -34,7 +34,7 @@ def refused(fault: HeaderFault) -> Answer:
     return unauthenticated(fault.value)
 
 
-def spelled_token(request: Request) -> PlainToken:
+def spelled_token(request: Request) -> SpelledToken:
     """The token that the request spells, live or not; raises the Answer 401."""
     header = read_token_header(authorization(request.headers))
     if isinstance(header, TokenHeader):

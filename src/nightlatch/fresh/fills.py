@@ -15,7 +15,8 @@ from nightlatch.hot.known import Known, KnownChild, known_as
 from nightlatch.hot.table import Table
 from nightlatch.hot.uses import Uses
 from nightlatch.model.errors import Overloaded, StoreUnavailable, VerdictUnknown
-from nightlatch.model.token import TokenDigest
+from nightlatch.model.imported import SpelledToken
+from nightlatch.model.token import PlainToken, TokenDigest
 from nightlatch.store.failures import OtherServer
 from nightlatch.store.standings import StandingRead, read_standing
 from nightlatch.store.store import Store
@@ -39,7 +40,7 @@ class Fills:
         self._under_way: dict[bytes, asyncio.Task[StandingRead]] = {}
         self._waiting = 0
 
-    async def find(self, digest: TokenDigest, address: str) -> Known | KnownChild | None:
+    async def find(self, token: SpelledToken, address: str) -> Known | KnownChild | None:
         """What the token is known as at the moment this returns; None: it is not live.
 
         The use of a live one from that address is noted.
@@ -52,11 +53,31 @@ class Fills:
         self._waiting += 1
         try:
             async with asyncio.timeout(SECONDS_MAX):
-                return await self._find(digest, address)
+                for digest in await self.digests(token):
+                    known = await self._find(digest, address)
+                    if known is not None:
+                        return known
+                return None
         except TimeoutError:
             raise VerdictUnknown("a token could not be read in time") from None
         finally:
             self._waiting -= 1
+
+    async def digests(self, token: SpelledToken) -> tuple[TokenDigest, ...]:
+        """What the token may be stored as: of an imported one there are several makes, or none.
+
+        Which kinds have been imported is known as currently as any token's end. Raises StoreUnavailable.
+        """
+        if isinstance(token, PlainToken):
+            return (token.digest,)
+        for _ in range(TRIES_MAX):
+            await self._currency.wait_current()
+            if self._currency.strict:
+                self._currency.check_heard()  # an import waits for longer than that may be ago
+            digests = token.digests(self._table.imported)
+            if self._currency.strict or self._currency.database_seconds_nowait() is not None:
+                return digests
+        raise VerdictUnknown(f"what was imported could not be told in {TRIES_MAX} tries")
 
     async def _find(self, digest: TokenDigest, address: str) -> Known | KnownChild | None:
         for _ in range(TRIES_MAX):

@@ -226,6 +226,7 @@ class Lease:
         if self._table.epoch and snapshot.epoch != self._table.epoch:
             self._store.renew_connections()  # they may lead to a primary that was deposed (H21)
         self._table.apply(snapshot, feed.changes)
+        self._table.imported = feed.imported
         # The database looked at its clock between the two: a slow read is no step of it (H20).
         earliest, latest = snapshot.seconds - ended, snapshot.seconds - begun
         if latest < self._earliest - CLOCK_STEP_SECONDS or earliest > self._offset + CLOCK_STEP_SECONDS:

@@ -101,6 +101,7 @@ class SharedFile:
         header = self._header()
         read = feed.read(self._table.applied)
         self._table.apply(read.snapshot, read.changes)
+        self._table.imported = read.imported
         self._seen = header if is_whole(header) else None
 
     def _opened_feed(self) -> SqliteFeed:

@@ -12,6 +12,7 @@ from typing import Final
 from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHashError, VerifyMismatchError
 
+from nightlatch.guard.django_passwords import django_password_matches, is_django_hash
 from nightlatch.guard.hash_threads import HashThreads
 from nightlatch.spans import NO_SPANS, Spans
 
@@ -80,8 +81,8 @@ class Passwords:
         return await self._threads.run(lambda: self._verify(password, password_hash), begin, preferred)
 
     def needs_rehash(self, password_hash: str) -> bool:
-        """Whether the hash was made with other parameters than are set now."""
-        return self._hasher.check_needs_rehash(password_hash)
+        """Whether the hash was made with other parameters than are set now, or by Django."""
+        return is_django_hash(password_hash) or self._hasher.check_needs_rehash(password_hash)
 
     @property
     def threads(self) -> int:
@@ -103,6 +104,8 @@ class Passwords:
         self._threads.close()
 
     def _verify(self, password: str, password_hash: str | None) -> bool:
+        if password_hash is not None and is_django_hash(password_hash):
+            return django_password_matches(password, password_hash)
         try:
             self._hasher.verify(password_hash or self._nobody, normalize_password(password))
         except (VerifyMismatchError, InvalidHashError, Argon2Error):

@@ -7,7 +7,7 @@ that existing clients get the answers they know; cases.json and the recorded cas
 from dataclasses import dataclass
 from enum import Enum
 
-from nightlatch.model.token import PlainToken, parse_token
+from nightlatch.model.imported import SpelledToken, spell_token
 
 
 class HeaderFault(Enum):
@@ -24,7 +24,7 @@ class HeaderFault(Enum):
 class TokenHeader:
     """A header that spells a token which may or may not exist."""
 
-    token: PlainToken
+    token: SpelledToken
 
 
 def read_token_header(authorization: bytes) -> TokenHeader | HeaderFault:
@@ -40,5 +40,5 @@ def read_token_header(authorization: bytes) -> TokenHeader | HeaderFault:
         parts[1].decode()
     except UnicodeDecodeError:
         return HeaderFault.CHARACTERS
-    token = parse_token(parts[1])
+    token = spell_token(parts[1])
     return HeaderFault.INVALID if token is None else TokenHeader(token)

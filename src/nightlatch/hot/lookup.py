@@ -11,6 +11,7 @@ from nightlatch.hot.header import HeaderFault, TokenHeader, read_token_header
 from nightlatch.hot.known import Known, KnownChild
 from nightlatch.hot.table import Table
 from nightlatch.hot.uses import Uses
+from nightlatch.model.imported import ImportedToken
 
 _SCHEME: Final = b"Token "
 
@@ -53,6 +54,8 @@ class Lookup:
         header = read_token_header(authorization)
         if not isinstance(header, TokenHeader):
             return header
+        if isinstance(header.token, ImportedToken):
+            return self._find_imported(header, header.token, address)
         digest = header.token.digest.value
         known = self._known.get(digest)
         seconds = self._database_seconds()
@@ -62,3 +65,20 @@ class Lookup:
             self._note(known.used, seconds, address)
             return known
         return HeaderFault.INVALID if self._table.is_absent(digest, seconds) else header
+
+    def _find_imported(
+        self, header: TokenHeader, token: ImportedToken, address: str
+    ) -> Known | KnownChild | HeaderFault | TokenHeader:
+        """What may be another service's token: none, where nothing of its kind was ever imported."""
+        digests = [digest.value for digest in token.digests(self._table.imported)]
+        found = [self._known.get(digest) for digest in digests]
+        seconds = self._database_seconds()
+        if seconds is None:
+            return header
+        for known in found:
+            if known is not None and seconds < known.until:
+                self._note(known.used, seconds, address)
+                return known
+        if all(self._table.is_absent(digest, seconds) for digest in digests):
+            return HeaderFault.INVALID
+        return header

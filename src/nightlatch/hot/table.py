@@ -15,6 +15,7 @@ from typing import Final, Generic, TypeVar
 
 from nightlatch.hot.known import AGE_SECONDS_MAX, Known, KnownChild, known_as
 from nightlatch.model.change import Change, Snapshot
+from nightlatch.model.imported import ImportedKind
 from nightlatch.model.standing import Standing
 from nightlatch.model.token import TokenDigest
 
@@ -64,6 +65,8 @@ class Table:
         self._remembered_from = 0
         self.epoch = ""
         self.applied = 0
+        # As the last read of the changes told; true while memory is current.
+        self.imported: tuple[ImportedKind, ...] = ()
 
     @property
     def known(self) -> dict[bytes, Known | KnownChild]:

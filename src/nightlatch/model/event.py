@@ -39,6 +39,7 @@ class EventKind(StrEnum):
     LIMIT_CHANGED = "limit_changed"
     LEASE_CHANGED = "lease_changed"
     RESTORED = "restored"
+    IMPORTED = "imported"
 
 
 class ActorKind(StrEnum):

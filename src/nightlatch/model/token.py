@@ -62,9 +62,14 @@ class PlainToken:
         raise TypeError("a token in clear does not leave the process by pickling")
 
 
+def generate_token_id() -> TokenId:
+    """A new public id; it tells nothing of its token."""
+    return TokenId(base62(secrets.randbelow(62**ID_CHARACTERS), ID_CHARACTERS))
+
+
 def generate_token() -> PlainToken:
     """A new token; its id and secret come from the system's random source."""
-    token_id = base62(secrets.randbelow(62**ID_CHARACTERS), ID_CHARACTERS)
+    token_id = generate_token_id()
     secret = base62(secrets.randbits(SECRET_BITS), SECRET_CHARACTERS)
     body = f"{PREFIX}{token_id}_{secret}"
     return PlainToken(body + checksum(body.encode("ascii")))

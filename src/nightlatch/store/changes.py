@@ -16,6 +16,8 @@ from sqlalchemy.dialects import registry
 
 from nightlatch.model.change import Change, Snapshot
 from nightlatch.model.errors import StoreUnavailable
+from nightlatch.model.imported import ImportedKind, read_kinds
+from nightlatch.store.imported import IMPORTED_KINDS
 from nightlatch.store.pulse import WatchedConnection, database_pulse
 from nightlatch.store.snapshots import SNAPSHOT, read_snapshot
 from nightlatch.store.statement import Statement
@@ -27,7 +29,7 @@ BUSY_SECONDS: Final = 1.0
 
 _LATER: Final = "The database cannot be asked at the moment. Try again later."
 _READ: Final = (
-    select(*SNAPSHOT, change.c.number, change.c.digest, database_pulse())
+    select(*SNAPSHOT, change.c.number, change.c.digest, database_pulse(), IMPORTED_KINDS)
     .select_from(
         change_counter.outerjoin(change, change.c.number > bindparam("after", type_=change.c.number.type))
     )
@@ -42,6 +44,8 @@ class Feed:
 
     snapshot: Snapshot
     changes: tuple[Change, ...]
+    imported: tuple[ImportedKind, ...]
+    """What kinds of tokens have been imported, in the same snapshot."""
     pulse: bool
     """Whether a standby has confirmed that it was none of the promoted ones when the read had begun."""
 
@@ -51,7 +55,8 @@ def _read(rows: Sequence[Any], seconds: float) -> Feed:
         raise StoreUnavailable(_LATER, "the change counter has no row")
     epoch, head, _, lease_milliseconds = rows[0][:4]
     changes = tuple(Change(row[4], row[5]) for row in rows if row[4] is not None)
-    return Feed(read_snapshot(epoch, head, seconds, lease_milliseconds), changes, bool(rows[0][6]))
+    snapshot = read_snapshot(epoch, head, seconds, lease_milliseconds)
+    return Feed(snapshot, changes, read_kinds(rows[0][7]), bool(rows[0][6]))
 
 
 class PostgresqlFeed:

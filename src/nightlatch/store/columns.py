@@ -89,6 +89,13 @@ class earlier_of(FunctionElement[datetime]):  # noqa: N801
     inherit_cache = True
 
 
+class joined_lines(FunctionElement[str]):  # noqa: N801
+    """A column's values, one a line, in any order; null where there are none."""
+
+    type = Text()
+    inherit_cache = True
+
+
 class database_epoch(FunctionElement[str]):  # noqa: N801
     """Which history the database is in: null while it is a standby, which answers nothing.
 
@@ -113,6 +120,16 @@ def _postgresql_epoch(element: database_epoch, compiler: Any, **options: Any) ->
         " || ' ' || (SELECT system_identifier FROM pg_control_system())"
         " || ' ' || left(pg_walfile_name(pg_current_wal_lsn()), 8) END"
     )
+
+
+@compiles(joined_lines, "sqlite")
+def _sqlite_joined(element: joined_lines, compiler: Any, **options: Any) -> str:
+    return f"group_concat({compiler.process(element.clauses, **options)}, char(10))"
+
+
+@compiles(joined_lines, "postgresql")
+def _postgresql_joined(element: joined_lines, compiler: Any, **options: Any) -> str:
+    return f"string_agg({compiler.process(element.clauses, **options)}, chr(10))"
 
 
 @compiles(database_now, "sqlite")

@@ -16,7 +16,8 @@ from nightlatch.store.tables import membership, organization
 _BY_ID = select(organization).where(organization.c.id == bindparam("id"))
 
 
-def _organization(row: Any) -> Organization:
+def read_organization(row: Any) -> Organization:
+    """The organization that a row with all columns tells."""
     return Organization(
         id=OrganizationId(row.id),
         name=row.name,
@@ -33,13 +34,13 @@ def _organization(row: Any) -> Organization:
 async def find_organization(connection: Connection, organization_id: OrganizationId) -> Organization | None:
     """The organization, open or closed."""
     row = (await connection.execute(_BY_ID, {"id": organization_id})).one_or_none()
-    return None if row is None else _organization(row)
+    return None if row is None else read_organization(row)
 
 
 async def lock_organization(connection: Connection, organization_id: OrganizationId) -> Organization | None:
     """The organization, locked to the end of the transaction: first lock of every use case."""
     row = (await connection.execute(_BY_ID.with_for_update(), {"id": organization_id})).one_or_none()
-    return None if row is None else _organization(row)
+    return None if row is None else read_organization(row)
 
 
 async def list_organizations(connection: Connection, closed_too: bool) -> list[Organization]:
@@ -47,7 +48,7 @@ async def list_organizations(connection: Connection, closed_too: bool) -> list[O
     query = select(organization).order_by(organization.c.id)
     if not closed_too:
         query = query.where(organization.c.closed.is_(None))
-    return [_organization(row) for row in await connection.execute(query)]
+    return [read_organization(row) for row in await connection.execute(query)]
 
 
 _OF_USER = (
@@ -100,7 +101,7 @@ async def insert_organization(
         row = (await connection.execute(insert(organization).values(values).returning(organization))).one()
     except IntegrityError as error:
         raise AlreadyExists(f"There is an organization '{organization_id}' already.") from error
-    return _organization(row)
+    return read_organization(row)
 
 
 async def update_organization(
@@ -115,7 +116,7 @@ async def update_organization(
             .returning(organization)
         )
     ).one()
-    return _organization(row)
+    return read_organization(row)
 
 
 async def close_organization(connection: Connection, organization_id: OrganizationId) -> Organization:

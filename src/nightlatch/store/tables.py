@@ -151,6 +151,24 @@ change = Table(
     Column("at", Instant, nullable=False),
 )
 
+imported_kind = Table(
+    "imported_kind",
+    metadata,
+    # Of which make imported tokens are: whatever is of none of them is refused without being looked up.
+    Column("algorithm", String(16), primary_key=True),
+    Column("prefix", String(10), primary_key=True),
+    Column("characters", Integer, primary_key=True, autoincrement=False),
+)
+
+imported = Table(
+    "imported",
+    metadata,
+    # Of every token and membership that ever was imported, also if it has ended here: it is not brought
+    # back by another import. A token's digest, or one that a membership's names make.
+    Column("digest", LargeBinary, primary_key=True),
+    Column("source", String(16), nullable=False),
+)
+
 installation = Table(
     "installation",
     metadata,

@@ -1,5 +1,6 @@
 """Queries on tokens. A token is live while it has not expired and its owner may use it."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, bindparam, delete, func, or_, select
@@ -59,6 +60,17 @@ async def find_standing(connection: Connection, digest: TokenDigest) -> Standing
     """What is known of the token now: None if it is not live."""
     row = (await connection.execute(STANDING, {"digest": digest.value})).one_or_none()
     return None if row is None else read_row(row)
+
+
+async def find_first_standing(
+    connection: Connection, digests: Sequence[TokenDigest]
+) -> tuple[TokenDigest, Standing | None]:
+    """The first of several digests, at least one, that a live token has, and what is known of it."""
+    for digest in digests:
+        standing = await find_standing(connection, digest)
+        if standing is not None:
+            return digest, standing
+    return digests[0], None
 
 
 def chosen(organization_id: OrganizationId, user_id: UserId | None) -> list[ColumnElement[bool]]:

@@ -1,8 +1,8 @@
 """Introspect: what a token is that somebody else presented to the caller."""
 
 from nightlatch.hot.known import Known
+from nightlatch.model.imported import spell_token
 from nightlatch.model.standing import Identity
-from nightlatch.model.token import parse_token
 from nightlatch.usecases.services import Services
 from nightlatch.usecases.verify import verify
 
@@ -17,7 +17,7 @@ async def introspect(services: Services, identity: Identity, presented: bytes, a
     Raises StoreUnavailable or Overloaded when it cannot know.
     """
     # The header's grammar allows white space around a token, this parameter's does not.
-    if parse_token(presented) is None:
+    if spell_token(presented) is None:
         return None
     verdict = await verify(services, b"Token " + presented, address)
     if not isinstance(verdict, Known) or verdict.identity.organization_id != identity.organization_id:

@@ -22,5 +22,5 @@ async def verify_unknown(
     services: Services, header: TokenHeader, address: str
 ) -> Known | KnownChild | HeaderFault:
     """The same for a token that memory does not know, or may not answer for."""
-    known = await services.fills.find(header.token.digest, address)
+    known = await services.fills.find(header.token, address)
     return HeaderFault.INVALID if known is None else known

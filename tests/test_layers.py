@@ -36,6 +36,8 @@ ALLOWED = {
     "app": {"clock", "counts", "fresh", "guard", "hot", "settings", "spans", "store", "usecases"},
     # The same memory in another program's process: no edge, no passwords.
     "verifier": {"app", "background", "hot", "model", "settings", "store", "usecases"},
+    # In front of an API: a framework is imported by its own module only.
+    "middleware": {"model", "verifier"},
     "doctor": {"app", "clock", "model", "server", "settings", "store"},  # looks, and changes nothing
     "server": {
         "app",

@@ -89,7 +89,7 @@ class Api:
         return exchange(self.port, method, path, with_token(token), body)
 
 
-@pytest.fixture(scope="module", params=["in process", "behind nginx"])
+@pytest.fixture(scope="module", params=["in process", "behind nginx", "FastAPI in process", "DRF over HTTP"])
 def api(
     request: pytest.FixtureRequest,
     database: Database,
@@ -101,6 +101,13 @@ def api(
     own_port = free_port()
     if request.param == "in process":
         with running([sys.executable, "in_process.py", str(own_port)], own_port, folder / "log", environment):
+            yield Api(own_port, own_port)
+        return
+    if request.param != "behind nginx":
+        file = "with_fastapi.py" if request.param.startswith("FastAPI") else "with_drf.py"
+        if request.param.endswith("over HTTP"):
+            environment = {"NIGHTLATCH_URL": f"http://127.0.0.1:{server.port}"}
+        with running([sys.executable, file, str(own_port)], own_port, folder / "log", environment):
             yield Api(own_port, own_port)
         return
     nginx = shutil.which("nginx")

@@ -57,17 +57,16 @@ def build_api(identify: Identify, **starlette_options: Any) -> Starlette:
         title = await read_title(request)
         if len(assets) >= ASSETS_MAX:
             raise Refusal(403, f"An organization has at most {ASSETS_MAX} assets.")
-        asset = {"id": secrets.token_hex(8), "title": title, "created_by": caller.user}
-        organizations.setdefault(caller.organization_id, {})[asset["id"]] = asset
+        asset = add(organizations.setdefault(caller.organization_id, {}), title, caller.user)
         return JSONResponse(asset, 201)
 
     async def show_asset(request: Request) -> Response:
         _, assets = await authorized(request)
-        return JSONResponse(found(assets, request))
+        return JSONResponse(found(assets, request.path_params["id"]))
 
     async def delete_asset(request: Request) -> Response:
         _, assets = await authorized(request)
-        del assets[found(assets, request)["id"]]
+        del assets[found(assets, request.path_params["id"])["id"]]
         return Response(status_code=204)
 
     every, one = "/api/v1/{organization_id}/assets/", "/api/v1/{organization_id}/assets/{id}/"
@@ -90,10 +89,17 @@ def by_method(
     return handle
 
 
-def found(assets: Assets, request: Request) -> dict[str, str]:
-    """The asset that the path names. Another organization's is not among them."""
+def add(assets: Assets, title: str, user: str) -> dict[str, str]:
+    """A new asset among them."""
+    asset = {"id": secrets.token_hex(8), "title": title, "created_by": user}
+    assets[asset["id"]] = asset
+    return asset
+
+
+def found(assets: Assets, asset_id: str) -> dict[str, str]:
+    """The asset with that id. Another organization's is not among them."""
     try:
-        return assets[request.path_params["id"]]
+        return assets[asset_id]
     except KeyError:
         raise Refusal(404, "Not found.") from None
 
@@ -103,7 +109,14 @@ async def read_title(request: Request) -> str:
     async for chunk in request.stream():
         body += chunk
         if len(body) > BODY_BYTES_MAX:
-            raise Refusal(413, f"The body has more than {BODY_BYTES_MAX} bytes.")
+            break
+    return title_in(body)
+
+
+def title_in(body: bytes) -> str:
+    """The title in a request's body."""
+    if len(body) > BODY_BYTES_MAX:
+        raise Refusal(413, f"The body has more than {BODY_BYTES_MAX} bytes.")
     try:
         sent = json.loads(body)
     except (ValueError, RecursionError):

@@ -33,7 +33,7 @@ app = Starlette(
     ]
 )
 app.add_middleware(
-    AuthMiddleware,  # type: ignore[arg-type]
+    AuthMiddleware,
     back_end=back_end(),
     organization_of=lambda scope: named(scope["path"]),
     public_paths=["/public/"],

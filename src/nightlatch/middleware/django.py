@@ -23,6 +23,9 @@ from nightlatch.middleware.caller import Caller
 from nightlatch.middleware.question import Question
 from nightlatch.middleware.refusal import Refusal, wrong_organization
 
+NO_USER: Final = "User inactive or deleted."
+"""What knox says of a token whose user may not use it."""
+
 _NAMES: Final = {"BACK_END", "ORGANIZATION_PARAMETER", "PUBLIC_PATHS", "USER_OF"}
 
 
@@ -53,8 +56,11 @@ class Options:
         )
 
     def user(self, caller: Caller) -> Any:
-        """What `request.user` is to be."""
-        return caller if self.user_of is None else self.user_of(caller)
+        """What `request.user` is to be. Raises Refusal where the project knows no such user."""
+        user = caller if self.user_of is None else self.user_of(caller)
+        if user is None:
+            raise Refusal(401, NO_USER)
+        return user
 
 
 @cache
@@ -87,10 +93,11 @@ class AuthMiddleware:
         if request.path_info not in self._options.public_paths:
             try:
                 caller = self._options.asking.ask(question_about(request, None))
+                user = self._options.user(caller)
             except Refusal as refusal:
                 return _refuse(refusal)
             request.caller = caller
-            request.user = self._options.user(caller)
+            request.user = user
         return self._get_response(request)
 
     def process_view(

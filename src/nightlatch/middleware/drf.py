@@ -51,13 +51,13 @@ class TokenAuthentication(BaseAuthentication):  # type: ignore[misc]
         )
         try:
             caller = options().asking.ask(question_about(request._request, organization_id))
+            return options().user(caller), caller
         except Refusal as refusal:
             if refusal.status == 401:
                 raise AuthenticationFailed(refusal.sentence) from None
             if refusal.status == 403:
                 raise PermissionDenied(refusal.sentence) from None
             raise CannotTell(refusal) from None
-        return options().user(caller), caller
 
     def authenticate_header(self, request: Request) -> str:
         """Of a 401, as the contract has it."""

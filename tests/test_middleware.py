@@ -1,12 +1,14 @@
 """Middleware on each framework and back end: an API in a server process, a real Nightlatch, real sockets."""
 
 import os
+import signal
 import socket
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
@@ -52,7 +54,9 @@ def nightlatch(
     database: Database, accounts: Accounts, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Serving]:
     accounts.sql("UPDATE change_counter SET lease_milliseconds = :lease", lease=LEASE_MILLISECONDS)
-    serving = Serving(database.url, tmp_path_factory.mktemp("server") / "log", workers=2).wait_ready()
+    log = tmp_path_factory.mktemp("server") / "log"
+    settings = {"workers": 2, "use_flush_seconds": 0.2, "trusted_proxies": "127.0.0.1"}
+    serving = Serving(database.url, log, **settings).wait_ready()
     yield serving
     assert serving.stop() == 0
 
@@ -146,7 +150,11 @@ def test_every_refusal_is_that_of_nightlatch(
     log_out(nightlatch, ended)
     for value in (*malformed_headers(token, ended), f"Token {generate_token().reveal()}"):
         headers = [("Authorization", value)]
-        assert same(exchange(api.port, "GET", "/who/", headers), verify(nightlatch, headers)), value
+        refused = exchange(api.port, "GET", "/who/", headers)
+        if FRAMEWORKS[api.framework] == "wsgi" and not value.isascii():
+            assert refused.status == 401  # granian hands it over as an empty one
+        else:
+            assert same(refused, verify(nightlatch, headers)), value
     assert same(exchange(api.port, "GET", "/who/"), verify(nightlatch, []))
     for path in ("/who/?token=", f"/api/v1/{person.organization_id}/who/?token="):
         assert exchange(api.port, "GET", path + token).status == 401
@@ -154,7 +162,13 @@ def test_every_refusal_is_that_of_nightlatch(
 
 def test_ht1_two_authorization_headers_are_no_token(api: Api, accounts: Accounts, token: str) -> None:
     live = with_token(token)
-    for headers in (live + live, [*live, ("Authorization", "x")], [("Authorization", "x"), *live]):
+    for headers in (
+        live + live,
+        [*live, ("Authorization", "x")],
+        [("Authorization", "x"), *live],
+        [*live, ("Authorization", "\xff")],
+        [("Authorization", "\xff"), *live],
+    ):
         reply = exchange(api.port, "GET", "/who/", headers)
         assert reply.status == 401
         assert reply.headers["www-authenticate"] == "Token"
@@ -214,10 +228,11 @@ def test_a_token_in_constant_use_is_refused_from_the_answer_on(
 ) -> None:
     def use(token: str, ended: threading.Event) -> list[tuple[float, int]]:
         seen = []
-        while not ended.is_set():
-            begun = time.monotonic()
+        while True:
+            last, begun = ended.is_set(), time.monotonic()
             seen.append((begun, api.who(token).status))
-        return seen
+            if last:
+                return seen
 
     with ThreadPoolExecutor(CLIENTS) as pool:
         for _ in range(5):
@@ -257,12 +272,18 @@ def test_no_view_is_called_for_a_preflight_or_a_method_without_a_token(api: Api)
 def test_the_clients_address_is_noted_as_the_last(
     api: Api, accounts: Accounts, person: Person, token: str
 ) -> None:
-    assert api.who(token).status == 200
+    if api.back_end == "in process":
+        return  # noted alike, and written after five seconds only: tests/test_verifier.py
+    with socket.create_connection(
+        ("127.0.0.1", api.port), timeout=10, source_address=("127.0.0.2", 0)
+    ) as client:
+        client.sendall(request_bytes("GET", "/who/", with_token(token)))
+        assert b" 200 " in client.recv(65536)
     deadline = time.monotonic() + 15
     while not (rows := accounts.sql("SELECT address FROM token_use WHERE token_id = :id", id=token[4:16])):
         assert time.monotonic() < deadline
         time.sleep(0.1)
-    assert rows[0][0] == "127.0.0.1"
+    assert rows[0][0] == "127.0.0.2"
 
 
 def handshake(api: Api, path: str, headers: list[tuple[str, str]]) -> bytes:
@@ -327,20 +348,21 @@ def test_permissions_are_by_organization_and_role(
 def test_without_nightlatch_nobody_is_let_in_and_with_it_everybody_again(
     api: Api, nightlatch: Serving, database: Database, person: Person, token: str
 ) -> None:
-    if database.kind != "sqlite":
-        return  # it makes no difference here
+    if api.back_end == "in process" or database.kind != "sqlite":
+        return  # the database is what matters there (below), and which it is makes no difference here
     assert api.who(token).status == 200
+    workers = nightlatch.worker_pids()
     nightlatch.kill()
+    for pid in workers:  # else they would answer until they notice
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
     try:
-        if api.back_end == "in process":
-            assert api.who(token).status == 200  # it needs the database only
-        else:
-            for asked in (token, generate_token().reveal()):
-                reply = api.who(asked)
-                assert reply.status == 503
-                assert int(reply.headers["retry-after"]) >= 1
-                assert "cannot be told at the moment" in reply.json["detail"]
-            assert exchange(api.port, "GET", "/who/").status == 401
+        for asked in (token, generate_token().reveal()):
+            reply = api.who(asked)
+            assert reply.status == 503
+            assert int(reply.headers["retry-after"]) >= 1
+            assert "cannot be told at the moment" in reply.json["detail"]
+        assert exchange(api.port, "GET", "/who/").status == 401
     finally:
         nightlatch.restart()
         nightlatch.wait_ready()

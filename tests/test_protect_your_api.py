@@ -23,9 +23,10 @@ PROJECT = """
 SECRET_KEY = "test"
 ALLOWED_HOSTS = ["*"]
 ROOT_URLCONF = "urls"
+MIDDLEWARE = ["django.middleware.common.CommonMiddleware"]
 INSTALLED_APPS = ["django.contrib.auth", "django.contrib.contenttypes", "rest_framework"]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": "project.db"}}
+DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": __file__ + ".db"}}
 """
 """What a project of Django's has anyway."""
 

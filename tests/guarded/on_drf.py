@@ -21,6 +21,7 @@ settings.configure(
     ALLOWED_HOSTS=["*"],
     ROOT_URLCONF=__name__,
     INSTALLED_APPS=["rest_framework"],
+    MIDDLEWARE=["django.middleware.common.CommonMiddleware"],
     NIGHTLATCH={"BACK_END": back_end(), "USER_OF": project_user},
     REST_FRAMEWORK={
         "DEFAULT_AUTHENTICATION_CLASSES": ["nightlatch.middleware.drf.TokenAuthentication"],

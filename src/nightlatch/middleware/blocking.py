@@ -35,6 +35,7 @@ class Blocking:
     def __init__(self, back_end: BackEnd) -> None:
         self._back_end = back_end
         self._running: _Running | None = None
+        self._not_ours: _Running | None = None
         self._starting = threading.Lock()
         os.register_at_fork(after_in_child=self._start_anew)
 
@@ -60,6 +61,8 @@ class Blocking:
         finally:
             running.loop.call_soon_threadsafe(running.loop.stop)
             running.thread.join(CLOSE_SECONDS_MAX)
+            if not running.thread.is_alive():
+                running.loop.close()
 
     def _start(self) -> _Running:
         with self._starting:
@@ -73,7 +76,11 @@ class Blocking:
             return self._running
 
     def _start_anew(self) -> None:
-        """In a forked process there is no such thread, and the lock may be held by one that is gone."""
+        """In a forked process there is no such thread, and the lock may be held by one that is gone.
+
+        What was opened is the other process's. It is kept, since to be collected would mean to be closed.
+        """
+        self._not_ours = self._running
         self._running = None
         self._starting = threading.Lock()
 

@@ -7,7 +7,9 @@ import asyncio
 import atexit
 import os
 import threading
+from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -54,7 +56,6 @@ class Blocking:
             running, self._running = self._running, None
         if running is None or running.process != os.getpid():
             return
-        atexit.unregister(self.close)
         closed = asyncio.run_coroutine_threadsafe(running.asking.close(), running.loop)
         try:
             closed.result(CLOSE_SECONDS_MAX)
@@ -68,11 +69,11 @@ class Blocking:
         with self._starting:
             if self._running is None:
                 loop = asyncio.new_event_loop()
-                # A daemon, since others are waited for before the functions of atexit are called.
+                # A daemon, since others are waited for at exit, and this one ends only when it is told to.
                 thread = threading.Thread(target=loop.run_forever, name="nightlatch", daemon=True)
                 thread.start()
                 self._running = _Running(os.getpid(), loop, thread, Asking(self._back_end))
-                atexit.register(self.close)
+                _at_exit(self.close)
             return self._running
 
     def _start_anew(self) -> None:
@@ -83,6 +84,13 @@ class Blocking:
         self._not_ours = self._running
         self._running = None
         self._starting = threading.Lock()
+
+
+def _at_exit(close: Callable[[], None]) -> None:
+    """Call it before executors are shut down, which closing the database needs: earlier than atexit does."""
+    register = getattr(threading, "_register_atexit", atexit.register)
+    with suppress(RuntimeError):  # it is the end already
+        register(close)
 
 
 def _result(future: "Future[Caller]") -> Caller:

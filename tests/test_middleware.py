@@ -339,7 +339,7 @@ def test_permissions_are_by_organization_and_role(
     member = accounts.log_in(accounts.add_person_to(person.organization_id, Role.MEMBER))
     statuses = {
         path: [exchange(api.port, "GET", path, with_token(one)).status for one in (token, member)]
-        for path in ("/owner/", "/nowhere/", f"/api/v1/{person.organization_id}/who/")
+        for path in ("/owner/", "/nowhere/", f"/in/{person.organization_id}/")
     }
     assert list(statuses.values()) == [[200, 403], [403, 403], [200, 200]]
     assert exchange(api.port, "GET", "/owner/").status == 401

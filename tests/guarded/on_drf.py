@@ -62,7 +62,8 @@ class Public(APIView):  # type: ignore[misc]
 
 urlpatterns = [
     path("who/", Who.as_view()),
-    path("api/v1/<organization_id>/who/", WhoInOrganization.as_view()),
+    path("api/v1/<organization_id>/who/", Who.as_view()),
+    path("in/<organization_id>/", WhoInOrganization.as_view()),
     path("nowhere/", WhoInOrganization.as_view()),
     path("owner/", WhoOwns.as_view()),
     path("public/", Public.as_view()),

@@ -55,8 +55,9 @@ def nightlatch(
 ) -> Iterator[Serving]:
     accounts.sql("UPDATE change_counter SET lease_milliseconds = :lease", lease=LEASE_MILLISECONDS)
     log = tmp_path_factory.mktemp("server") / "log"
-    settings = {"workers": 2, "use_flush_seconds": 0.2, "trusted_proxies": "127.0.0.1"}
-    serving = Serving(database.url, log, **settings).wait_ready()
+    serving = Serving(
+        database.url, log, workers=2, use_flush_seconds=0.2, trusted_proxies="127.0.0.1"
+    ).wait_ready()
     yield serving
     assert serving.stop() == 0
 

@@ -2,7 +2,8 @@
 
 Requests per second of a trivial view on one worker, to the same view without authentication on the same
 framework. Over HTTP the server of Nightlatch shares the core with the API. knox has an SQLite file of its
-own, whatever the database of Nightlatch is. One token, 32 connections.
+own, whatever the database of Nightlatch is, and one token. 32 connections, 1,000 tokens in turn, so that
+over HTTP (almost) no question is shared by several requests.
 """
 
 import os
@@ -11,6 +12,7 @@ import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
+from pathlib import Path
 from typing import Any, Final
 
 from bench.databases import Database, accounts_on
@@ -22,6 +24,7 @@ from bench.rounds import Rounds, measure_in_turn
 from bench.servers import VERIFY, granian, nightlatch
 
 CONNECTIONS: Final = 32
+TOKENS: Final = 1_000
 FRAMEWORKS: Final = {"asgi": "asgi", "fastapi": "asgi", "flask": "wsgi", "drf": "wsgi"}
 
 Asked = Callable[[int], Answers]
@@ -30,7 +33,9 @@ Asked = Callable[[int], Answers]
 def measure(database: Database, options: Options) -> dict[str, Any]:
     """Summaries by framework and back end."""
     with accounts_on(database) as accounts:
-        token = accounts.log_in(accounts.add_person())
+        person = accounts.add_person(token_limit=TOKENS)
+        tokens = database.folder / "tokens"
+        tokens.write_text("".join(f"Token {accounts.log_in(person)}\n" for _ in range(TOKENS)))
     result = {}
     with nightlatch(database) as server:
         back_ends = {
@@ -52,7 +57,7 @@ def measure(database: Database, options: Options) -> dict[str, Any]:
                             environment=environment,
                         )
                     )
-                    asked[name] = _asking(port, PATH, token)
+                    asked[name] = _asking(port, PATH, tokens)
                 if framework == "drf":
                     asked["knox"] = _knox(database, stack)
                 seen = measure_in_turn(asked, options.rounds, options.seconds)
@@ -61,12 +66,12 @@ def measure(database: Database, options: Options) -> dict[str, Any]:
     return result
 
 
-def _asking(port: int, path: str, token: str) -> Asked:
-    return partial(_ask, f"http://127.0.0.1:{port}{path}", [f"Authorization: Token {token}"])
+def _asking(port: int, path: str, tokens: Path) -> Asked:
+    return partial(_ask, f"http://127.0.0.1:{port}{path}", tokens)
 
 
-def _ask(url: str, headers: list[str], seconds: int) -> Answers:
-    return ask(url, CONNECTIONS, seconds, headers)
+def _ask(url: str, tokens: Path, seconds: int) -> Answers:
+    return ask(url, CONNECTIONS, seconds, tokens=tokens)
 
 
 def _knox(database: Database, stack: ExitStack) -> Asked:
@@ -86,4 +91,6 @@ def _knox(database: Database, stack: ExitStack) -> Asked:
             environment=environment,
         )
     )
-    return _asking(port, VERIFY, made.stdout.strip())
+    token = database.folder / "knox token"
+    token.write_text(f"Token {made.stdout.strip()}\n")
+    return _asking(port, VERIFY, token)

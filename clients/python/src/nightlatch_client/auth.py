@@ -10,7 +10,7 @@ import httpx
 from nightlatch_client.cache import Cache
 from nightlatch_client.clock import Clock, SystemClock
 from nightlatch_client.drive import OWN, answer_of, drive, request_of, take, take_async
-from nightlatch_client.errors import NightlatchClientError
+from nightlatch_client.errors import ListedToken, NightlatchClientError
 from nightlatch_client.file_cache import FileCache
 from nightlatch_client.keeper import LOG, Keeper
 from nightlatch_client.kept import KeptToken
@@ -98,6 +98,21 @@ class TokenSource:
         `everywhere`: all of the user's in the organization. Raises LoginError, CacheError and httpx's errors.
         """
         return self._run(self._keeper.log_out(everywhere))
+
+    def list_tokens(self) -> tuple[ListedToken, ...]:
+        """The live tokens, as the service lists them; makes none for it. Blocks.
+
+        Raises LoginError (also where the service has no such list), CacheError and httpx's errors.
+        """
+        return self._run(self._keeper.list_tokens())
+
+    def revoke(self, token_id: str) -> bool:
+        """End a token by its id; False if the service knows no live one of that id. Makes none for it.
+        Blocks.
+
+        Raises LoginError, CacheError and httpx's errors.
+        """
+        return self._run(self._keeper.revoke(token_id))
 
     def _run(self, flow: Flow[_Result]) -> _Result:
         with self._client() as client:

@@ -25,16 +25,18 @@ from nightlatch_client.clock import Clock
 from nightlatch_client.errors import (
     BodyNotRepeatable,
     LimitReached,
+    ListedToken,
     LoginBusy,
     LoginError,
     LoginRefused,
     Overloaded,
     Throttled,
+    UnexpectedAnswer,
 )
 from nightlatch_client.kept import Entry, Failure, KeptToken
 from nightlatch_client.secret import Secret
 from nightlatch_client.service import Service, error_in, token_in, tokens_in
-from nightlatch_client.steps import Answer, Call, Flow, Pause, Use
+from nightlatch_client.steps import Answer, Ask, Call, Flow, Pause, Use
 
 LOG: Final = logging.getLogger("nightlatch_client")
 LOOK_SECONDS: Final = 1.0
@@ -164,6 +166,36 @@ class Keeper:
             return True
         finally:
             lock.release()
+
+    def list_tokens(self) -> Flow[tuple[ListedToken, ...]]:
+        """The live tokens."""
+        answer = yield from self._ask_as_owner(self.service.list_tokens)
+        listed = tokens_in(answer)
+        if listed is None:
+            if answer.status in (200, 404):
+                raise UnexpectedAnswer("This service has no list of tokens.")
+            raise error_in(answer, self._clock.wall(), Secret(""))
+        return listed
+
+    def revoke(self, token_id: str) -> Flow[bool]:
+        """End a token by its id; False if there is no live one."""
+        answer = yield from self._ask_as_owner(lambda header: self.service.revoke(token_id, header))
+        if answer.status not in (200, 204, 404):
+            raise error_in(answer, self._clock.wall(), Secret(""))
+        return answer.status != 404
+
+    def _ask_as_owner(self, ask: Callable[[str], Ask]) -> Flow[Answer]:
+        """Ask with the token that is kept; else with the password, so that nobody needs a free place to make
+        room.
+        """
+        held = yield from self._look()
+        if held is not None:
+            answer: Answer = yield ask(f"Token {held.token}")
+            if answer.status != 401:
+                return answer
+        password: Secret = yield Call(self.service.fetch_password, slow=callable(self.service.password))
+        answer = yield ask(self.service.basic(password))
+        return answer
 
     def _token(self, refused: KeptToken | None, fresh: bool) -> Flow[tuple[KeptToken | None, bool]]:
         """A token other than the refused one, and whether it was made just now; `fresh`: look into the

@@ -8,6 +8,7 @@ Basic. Everything else is knox's own.
 import os
 import sys
 from importlib import import_module
+from io import BytesIO
 from pathlib import Path
 from socketserver import ThreadingMixIn
 from typing import Any
@@ -110,7 +111,13 @@ def main() -> None:
     groups = import_module("django.contrib.auth.models").Group.objects
     if not users.exists():
         users.create_user(USERNAME, password=PASSWORD).groups.add(groups.create(name=ORGANIZATION_ID))
-    application = import_module("django.core.wsgi").get_wsgi_application()
+    django = import_module("django.core.wsgi").get_wsgi_application()
+
+    def application(environ: dict[str, Any], start_response: Any) -> Any:
+        # Django reads no body that it does not need, and wsgiref then cuts the connection while it is sent.
+        environ["wsgi.input"] = BytesIO(environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)))
+        return django(environ, start_response)
+
     make_server("127.0.0.1", int(port), application, _Server, _Handler).serve_forever()
 
 

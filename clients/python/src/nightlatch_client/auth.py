@@ -66,10 +66,10 @@ class TokenSource:
         path = httpx.URL(url).path.rstrip("/")
         self._service = Service(f"{origin}{path}/", username, organization_id, password)
         self._clock = clock or SystemClock()
-        self._keeper = Keeper(self._service, cache or FileCache(), self._clock, patience)
+        self._keeper = Keeper(self._service, cache or FileCache(), self._clock, patience, self._in_background)
         self._destinations = Destinations(origin, named, plain_http)
         self._client = client or RetryingClient
-        self._renewal: threading.Thread | None = None
+        self._background: threading.Thread | None = None
 
     def __repr__(self) -> str:
         service = self._service
@@ -127,19 +127,20 @@ class TokenSource:
         if not self._keeper.renewal_is_due():
             return
         # After a fork the thread is no longer alive. Two at once: the second finds the lock taken.
-        if self._renewal is not None and self._renewal.is_alive():
-            return
-        self._renewal = threading.Thread(target=self._renew, name="nightlatch-client-renewal")
-        self._renewal.start()
+        if self._background is None or not self._background.is_alive():
+            self._in_background(self._keeper.renew())
 
-    def _renew(self) -> None:
+    def _in_background(self, flow: Flow[Any]) -> None:
+        thread = threading.Thread(target=self._try, args=(flow,), name="nightlatch-client")
+        self._background = thread
+        thread.start()
+
+    def _try(self, flow: Flow[Any]) -> None:
         try:
-            self._run(self._keeper.renew())
+            self._run(flow)
         except (NightlatchClientError, httpx.HTTPError) as error:
-            # The old token is good still; when it is not, whoever needs a new one is told.
-            LOG.warning(
-                "A token could not be renewed ahead of its end (%s); tried again later.", type(error).__name__
-            )
+            # The token at hand is good still; when it is not, whoever needs a new one is told.
+            LOG.warning("Renewing or ending a token failed (%s); it is tried again.", type(error).__name__)
 
 
 class TokenAuth(TokenSource, httpx.Auth):
@@ -162,6 +163,8 @@ class TokenAuth(TokenSource, httpx.Auth):
             response = yield request
             if not self._is_refusal(request, response):
                 return
+            # Read, or it would hold on to a connection that a login may be waiting for.
+            response.read()
             refused = held
         with contextlib.closing(self._keeper.send(repeatable, refused)) as flow:
             back: Any = None
@@ -176,6 +179,8 @@ class TokenAuth(TokenSource, httpx.Auth):
                     response = yield request
                     _hide_own(response)
                     back = 401 if self._is_refusal(request, response) else None
+                    if back == 401:
+                        response.read()
                 elif isinstance(step, Ask):
                     asked = yield request_of(step)
                     asked.read()
@@ -193,6 +198,8 @@ class TokenAuth(TokenSource, httpx.Auth):
             response = yield request
             if not self._is_refusal(request, response):
                 return
+            # Read, or it would hold on to a connection that a login may be waiting for.
+            await response.aread()
             refused = held
         with contextlib.closing(self._keeper.send(repeatable, refused)) as flow:
             back: Any = None
@@ -207,6 +214,8 @@ class TokenAuth(TokenSource, httpx.Auth):
                     response = yield request
                     _hide_own(response)
                     back = 401 if self._is_refusal(request, response) else None
+                    if back == 401:
+                        await response.aread()
                 elif isinstance(step, Ask):
                     asked = yield request_of(step)
                     await asked.aread()

@@ -46,17 +46,22 @@ def request_of(ask: Ask, redirects: bool = True) -> httpx.Request:
 
     `redirects`: whoever sends it may follow them.
     """
+    url = httpx.URL(ask.url)
+    # httpx adds Host only where it encodes the body itself.
     return httpx.Request(
         ask.method,
-        ask.url,
-        headers=dict(ask.headers),
+        url,
+        headers={"Host": url.netloc.decode("ascii"), **ask.headers},
         stream=_Once(ask.body) if ask.once and redirects else httpx.ByteStream(ask.body),
         extensions={"timeout": dict(_TIMEOUT), OWN: LOGIN if ask.once else "other"},
     )
 
 
 def answer_of(response: httpx.Response) -> Answer:
-    """The answer; its body must have been read."""
+    """The answer; its body must have been read. What another address answered, after a redirect, is none."""
+    first = response.history[0] if response.history else response
+    if first.is_redirect:
+        return Answer(first.status_code, first.headers, b"")
     return Answer(response.status_code, response.headers, response.content)
 
 

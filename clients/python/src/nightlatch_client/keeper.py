@@ -58,10 +58,22 @@ _ERRORS: Final = {error.code: error for error in (LoginRefused, Throttled, Overl
 
 
 class Keeper:
-    """The token of one user in one organization; `patience`: seconds that a login may wait to be let in."""
+    """The token of one user in one organization.
 
-    def __init__(self, service: Service, cache: Cache, clock: Clock, patience: float) -> None:
+    `patience`: seconds that a login may wait to be let in. `in_background`: takes the steps of a flow that
+    nobody waits for.
+    """
+
+    def __init__(
+        self,
+        service: Service,
+        cache: Cache,
+        clock: Clock,
+        patience: float,
+        in_background: Callable[[Flow[Any]], None],
+    ) -> None:
         self.service = service
+        self._in_background = in_background
         self._cache = cache
         self._clock = clock
         self._patience = patience
@@ -304,7 +316,12 @@ class Keeper:
             finally:
                 lock.release()
         if old is not None:
-            yield self.service.logout(old.token)
+            # Not asked here: the answer to what a flow asks last would be taken for the caller's.
+            yield Call(lambda: self._in_background(self.end(old)))
+
+    def end(self, token: KeptToken) -> Flow[None]:
+        """End a token that was replaced."""
+        yield self.service.logout(token.token)
 
     def _look(self) -> Flow[KeptToken | None]:
         """What the cache holds; it is at hand from now on, if it can be used."""

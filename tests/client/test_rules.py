@@ -7,6 +7,7 @@ import ssl
 import stat
 import traceback
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -408,6 +409,10 @@ def test_a_login_that_is_redirected_takes_no_password_along(world: World, status
 # Secrets show nowhere.
 
 
+def always(reply: httpx.Response) -> httpx.MockTransport:
+    return httpx.MockTransport(lambda _: reply)
+
+
 def test_no_secret_shows_in_reprs_logs_errors_and_tracebacks_with_variables(
     world: World, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
@@ -440,9 +445,8 @@ def test_no_secret_shows_in_reprs_logs_errors_and_tracebacks_with_variables(
         (500, None),
     ]:
         reply = httpx.Response(status, json=body)
-        transport = httpx.MockTransport(lambda _, reply=reply: reply)
-        failing = world.client(world.auth(cache=MemoryCache()), transport=transport)
-        failures.append(lambda failing=failing: failing.get(PATH))
+        failing = world.client(world.auth(cache=MemoryCache()), transport=always(reply))
+        failures.append(partial(failing.get, PATH))
     broken = world.client(
         world.auth(cache=MemoryCache()), transport=Losing(world, lambda _: True, httpx.ReadError, 99)
     )
@@ -525,7 +529,7 @@ def test_the_keyring_keeps_the_token(world: World, tmp_path: Path, monkeypatch: 
     from keyring.backend import KeyringBackend
 
     class InMemory(KeyringBackend):
-        priority = 1  # type: ignore[assignment]
+        priority = 1
         kept: dict[tuple[str, str], str] = {}  # noqa: RUF012
 
         def get_password(self, service: str, username: str) -> str | None:
@@ -535,7 +539,7 @@ def test_the_keyring_keeps_the_token(world: World, tmp_path: Path, monkeypatch: 
             self.kept[service, username] = password
 
     before = keyring.get_keyring()
-    keyring.set_keyring(InMemory())
+    keyring.set_keyring(InMemory())  # type: ignore[no-untyped-call]
     try:
         for _ in range(2):
             assert world.client(world.auth(cache=KeyringCache(tmp_path))).get(PATH).status_code == 200

@@ -140,7 +140,7 @@ class TokenSource:
             self._run(flow)
         except (NightlatchClientError, httpx.HTTPError) as error:
             # The token at hand is good still; when it is not, whoever needs a new one is told.
-            LOG.warning("Renewing or ending a token failed (%s); it is tried again.", type(error).__name__)
+            LOG.warning("A token could not be renewed or ended in the background (%s).", type(error).__name__)
 
 
 class TokenAuth(TokenSource, httpx.Auth):

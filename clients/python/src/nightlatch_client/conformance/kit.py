@@ -70,7 +70,7 @@ class Result:
     why: str = ""
 
 
-@dataclass(slots=True)
+@dataclass
 class Kit:
     """`url`, `username`, `password` and `organization_id`: of a user made for this; `other_organization_id`:
     of one that the user does not belong to. `disruptive`: also what others on the service would notice.

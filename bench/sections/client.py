@@ -6,7 +6,6 @@ token as well, in a header that the caller sets. Sync and async; RetryingClient 
 
 import asyncio
 import time
-from collections.abc import Sequence
 from typing import Any, Final
 
 import httpx
@@ -61,22 +60,16 @@ def _measure(seconds: int, rounds: int) -> dict[str, float]:
     }
     kept: dict[str, list[float]] = {name: [] for name in sync}
     settle()
-    for _ in range(rounds):
-        for name, client in sync.items():
-            kept[name] += _ask(client, seconds / 2)
-    asyncio.run(_measure_async(transport, header, auth, seconds, rounds, kept))
-    return {name: median(values) for name, values in kept.items()}
-
-
-def _ask(client: httpx.Client, seconds: float) -> Sequence[float]:
-    each: list[float] = []
-    end = time.perf_counter() + seconds
+    # In turn batch by batch, so that a machine that slows down slows all of them down.
+    end = time.perf_counter() + seconds * rounds
     while time.perf_counter() < end:
-        begin = time.perf_counter()
-        for _ in range(BATCH):
-            client.get(PATH)
-        each.append((time.perf_counter() - begin) / BATCH * 1e6)
-    return each
+        for name, client in sync.items():
+            begin = time.perf_counter()
+            for _ in range(BATCH):
+                client.get(PATH)
+            kept[name].append((time.perf_counter() - begin) / BATCH * 1e6)
+    asyncio.run(_measure_async(transport, header, auth, seconds * rounds, kept))
+    return {name: median(values) for name, values in kept.items()}
 
 
 async def _measure_async(
@@ -84,7 +77,6 @@ async def _measure_async(
     header: dict[str, str],
     auth: Any,
     seconds: int,
-    rounds: int,
     kept: dict[str, list[float]],
 ) -> None:
     clients = {
@@ -95,11 +87,10 @@ async def _measure_async(
         ),
     }
     kept |= {name: [] for name in clients}
-    for _ in range(rounds):
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
         for name, client in clients.items():
-            end = time.perf_counter() + seconds / 2
-            while time.perf_counter() < end:
-                begin = time.perf_counter()
-                for _ in range(BATCH):
-                    await client.get(PATH)
-                kept[name].append((time.perf_counter() - begin) / BATCH * 1e6)
+            begin = time.perf_counter()
+            for _ in range(BATCH):
+                await client.get(PATH)
+            kept[name].append((time.perf_counter() - begin) / BATCH * 1e6)

@@ -41,6 +41,20 @@ class _Once(httpx.SyncByteStream, httpx.AsyncByteStream):
         yield self._take()
 
 
+class _Login(httpx.Request):
+    """A request whose body may be looked at, by an event hook, without having been sent by that."""
+
+    body = b""
+
+    def read(self) -> bytes:
+        """The body."""
+        return self.body
+
+    async def aread(self) -> bytes:
+        """The body."""
+        return self.body
+
+
 def request_of(ask: Ask, redirects: bool = True) -> httpx.Request:
     """The request; it has a timeout of its own, as the client's own does not reach it.
 
@@ -48,13 +62,15 @@ def request_of(ask: Ask, redirects: bool = True) -> httpx.Request:
     """
     url = httpx.URL(ask.url)
     # httpx adds Host only where it encodes the body itself.
-    return httpx.Request(
+    request = _Login(
         ask.method,
         url,
         headers={"Host": url.netloc.decode("ascii"), **ask.headers},
         stream=_Once(ask.body) if ask.once and redirects else httpx.ByteStream(ask.body),
         extensions={"timeout": dict(_TIMEOUT), OWN: LOGIN if ask.once else "other"},
     )
+    request.body = ask.body
+    return request
 
 
 def answer_of(response: httpx.Response) -> Answer:

@@ -46,6 +46,11 @@ class _Login(httpx.Request):
 
     body = b""
 
+    @property
+    def content(self) -> bytes:
+        """The body."""
+        return self.body
+
     def read(self) -> bytes:
         """The body."""
         return self.body

@@ -175,8 +175,9 @@ class TokenAuth(TokenSource, httpx.Auth):
                     break
                 if isinstance(step, Use):
                     request.headers["Authorization"] = "Token " + step.token
-                    self._renew_in_background()
                     response = yield request
+                    # After it: renewing ends the token that this request is sent with.
+                    self._renew_in_background()
                     _hide_own(response)
                     back = 401 if self._is_refusal(request, response) else None
                     if back == 401:
@@ -210,8 +211,9 @@ class TokenAuth(TokenSource, httpx.Auth):
                     break
                 if isinstance(step, Use):
                     request.headers["Authorization"] = "Token " + step.token
-                    self._renew_in_background()
                     response = yield request
+                    # After it: renewing ends the token that this request is sent with.
+                    self._renew_in_background()
                     _hide_own(response)
                     back = 401 if self._is_refusal(request, response) else None
                     if back == 401:

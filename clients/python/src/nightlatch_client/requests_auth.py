@@ -57,6 +57,9 @@ class _Sending:
         """The hook of requests: the response, or that of the repetition."""
         if response.is_redirect:
             return response
+        if self._flow is not None:
+            # After the request: renewing ends the token that it is sent with.
+            self._source._renew_in_background()
         while response.status_code == 401 and self._is_ours(response):
             repeated = response.request.copy()
             if self._flow is None:
@@ -98,7 +101,6 @@ class _Sending:
                     step = flow.send(back)
                     if isinstance(step, Use):
                         prepared.headers["Authorization"] = "Token " + step.token
-                        source._renew_in_background()
                         return True
                     if isinstance(step, Ask):
                         client = client or stack.enter_context(source._client())

@@ -5,6 +5,7 @@ table; ends with 1 if a request failed, or there were other logins than one, or 
 """
 
 import argparse
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -21,6 +22,8 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=4)
     parser.add_argument("--requests", type=int, default=100)
     arguments = parser.parse_args()
+    # So that what was started is stopped.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))
     size = Size(arguments.processes, arguments.threads, arguments.requests)
     print("| service | in the middle | requests | succeeded | logins | live tokens | seconds |")
     print("|---|---|---|---|---|---|---|", flush=True)

@@ -7,6 +7,7 @@ from typing import Any, Final
 from bench.databases import KINDS, POSTGRESQL, SQLITE, Database
 from bench.options import Options
 from bench.sections import (
+    client,
     compare,
     feed,
     guesses,
@@ -45,6 +46,7 @@ SECTIONS: Final = {
     "logout": Section(logout.measure),
     "feed": Section(feed.measure, (POSTGRESQL,)),
     "lease": Section(lease.measure, (POSTGRESQL,), by_default=False),
+    "client": Section(client.measure, ()),
     "logins": Section(logins.measure),
     "guesses": Section(guesses.measure, by_default=False),
     "hostile": Section(hostile.measure, (SQLITE,), by_default=False),

@@ -1,26 +1,26 @@
 """The API answers as its contract says, on every database, through real server processes."""
 
-import copy
 import json
 import re
 from typing import Any
 
 import pytest
 
+from nightlatch_client.conformance.cases import Given, contract_cases
 from tests.accounts import Accounts
-from tests.contract.cases import Given, differences, load_cases, make_given, send_case
+from tests.contract.cases import differences, make_given, recorded_cases, send_case
 from tests.serving import Serving
 from tests.sockets import exchange, with_token
 
-CASES = load_cases("cases.json")
-RECORDED = load_cases("recorded.json")
+CASES = contract_cases()
+RECORDED = recorded_cases()
 GROUPS = sorted({case["group"] for case in RECORDED})
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case["name"] for case in CASES])
 def test_answer_is_the_contracts(case: dict[str, Any], accounts: Accounts, server: Serving) -> None:
     given = make_given(accounts, case["given"])
-    reply = send_case(server.port, case["request"], given)
+    reply = send_case(server.port, case, given)
     assert differences(reply, case["expect"], given) == []
     if case["name"].startswith("CORS preflight"):
         assert reply.headers["access-control-allow-origin"] == "*"
@@ -46,9 +46,8 @@ def test_same_request_for_another_organization_finds_nobody(
     case: dict[str, Any], accounts: Accounts, server: Serving
 ) -> None:
     given = make_given(accounts, case["given"])
-    other = copy.deepcopy(case["request"])
     elsewhere = Given({**given.values, "organization_id": given.values["other_organization_id"]})
-    reply = send_case(server.port, other, elsewhere)
+    reply = send_case(server.port, case, elsewhere)
     assert reply.status == 400
     assert reply.json == {"non_field_errors": ["Unable to log in with provided credentials."]}
 
@@ -94,7 +93,7 @@ def test_recorded_answers_of_the_reference_are_given_too(
         if case["group"] != group or _deviates(case):
             continue
         given = make_given(accounts, case["given"])
-        reply = send_case(server.port, case["request"], given)
+        reply = send_case(server.port, case, given)
         found = differences(reply, case["expect"], given)
         if "after" in case:
             after = exchange(server.port, "GET", "/api/v1/organizations/", with_token(given.values["token"]))

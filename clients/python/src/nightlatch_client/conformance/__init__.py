@@ -1,0 +1,1 @@
+"""The contract as cases, and a kit that puts them to any service that claims to keep it."""

@@ -1,0 +1,24 @@
+"""One token for all processes and threads of a machine, whatever happens to it. Full size:
+tests/client/__main__.py.
+"""
+
+from pathlib import Path
+
+import pytest
+
+from tests.client.crowd import EVENTS, Size, run_crowd
+from tests.client.services import KnoxService, NightlatchService
+
+SIZES = {"nightlatch": Size(8, 4, 25), "knox": Size(4, 4, 10)}
+pytestmark = pytest.mark.slow
+
+
+@pytest.mark.parametrize("event", EVENTS)
+def test_a_crowd_logs_in_once_and_no_request_fails(
+    event: str, service: NightlatchService | KnoxService, tmp_path: Path
+) -> None:
+    size = SIZES["knox" if isinstance(service, KnoxService) else "nightlatch"]
+    seen = run_crowd(service, event, size, tmp_path / "cache")
+    assert seen.outcomes == {"200": size.total}
+    # A token that is revoked or expires costs one more login.
+    assert (seen.logins, seen.live_tokens) == (EVENTS[event][1], 1)

@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(PYTHON) -m pip --python $(BIN)/python install --quiet --disable-pip-version-check
 
-.PHONY: run test quick check sbom audit format robustness failover fuzz bench lock clean
+.PHONY: run test quick check sbom audit format robustness failover crowd moving fuzz bench lock clean
 
 run: .venv/runtime
 	@sh scripts/first_run.sh
@@ -48,6 +48,14 @@ robustness: .venv/development
 failover: .venv/development
 	$(BIN)/python -m tests.failover --failovers 100 $(FAILOVER)
 	$(BIN)/python -m tests.failover --failovers 100 --lease 1000 $(FAILOVER)
+
+# 50 processes with 4 threads each share a token through the client: 20,000 requests, on Nightlatch and on knox, four times.
+crowd: .venv/development
+	$(BIN)/python -m tests.client $(CROWD)
+
+# 1,000 organizations and 20,000 tokens that three versions of knox have made move in.
+moving: .venv/development
+	TEST_MOVING_SCALE=10 $(BIN)/python -m pytest tests/test_moving_in.py -k every_live
 
 # Ten million inputs, led by coverage; a quarter of an hour. FUZZ="--inputs 100000" is shorter.
 fuzz: .venv/benchmarks

@@ -23,7 +23,7 @@ from tests.guarded import DATABASE_URL, URL
 from tests.malformed import malformed_headers
 from tests.postgresql import free_port
 from tests.serving import Serving
-from tests.sockets import Reply, exchange, request_bytes, with_token
+from tests.sockets import Reply, exchange, post_json, request_bytes, with_token
 from tests.test_sample_api import running
 
 ROOT = Path(__file__).parent.parent
@@ -41,6 +41,7 @@ LOGOUTS = int(os.environ.get("TEST_MIDDLEWARE_LOGOUTS", "100"))
 """Logouts watched through each framework and back end."""
 CLIENTS = 20
 LEASE_MILLISECONDS = 100
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module", params=[kind for kind in DATABASES if kind != "postgresql-15"])
@@ -257,6 +258,42 @@ def test_a_public_path_needs_no_token_and_has_no_caller(api: Api) -> None:
     assert (reply.status, reply.json) == (200, {"caller": False})
     for path in ("/public", "/public//", "/PUBLIC/", "/public/../who/", "/who/"):
         assert exchange(api.port, "GET", path).status != 200
+
+
+def test_a_child_token_opens_what_it_was_made_for_and_nothing_else(
+    api: Api, nightlatch: Serving, token: str
+) -> None:
+    def child(**limits: object) -> list[tuple[str, str]]:
+        asked = {"methods": ["GET"], "paths": ["/who"], **limits}
+        made = post_json(nightlatch.port, "/api/auth/tokens/", asked, with_token(token))
+        assert made.status == 201
+        api.tokens.append(made.json["token"])
+        return with_token(made.json["token"])
+
+    mine = child()
+    assert exchange(api.port, "GET", "/who/?x=%2e%2e", mine).status == 200
+    for refused in (child(methods=["POST"]), child(paths=["/other"]), child(addresses=["192.0.2.1"])):
+        assert exchange(api.port, "GET", "/who/", refused).status == 403
+    # What a client claims about its request is not what the request is.
+    claimed = [
+        ("X-Forwarded-Method", "POST"),
+        ("X-Forwarded-Uri", "/other"),
+        ("X-Forwarded-For", "192.0.2.1"),
+    ]
+    for refused in (child(methods=["POST"]), child(paths=["/other"]), child(addresses=["192.0.2.1"])):
+        assert exchange(api.port, "GET", "/who/", [*refused, *claimed]).status == 403
+    page = child(origin="https://app.example.com")
+    assert exchange(api.port, "GET", "/who/", page).status == 403
+    for origin, status in (("https://app.example.com", 200), ("https://evil.example.com", 403)):
+        assert exchange(api.port, "GET", "/who/", [*page, ("Origin", origin)]).status == status
+    for tricky in ("//who/", "/x/../who/", "/who;x/", "/who/%2e%2e/public/", "/who%252f"):
+        assert exchange(api.port, "GET", tricky, mine).status in (403, 404), tricky
+    for encoded in ("/who%2f", "/%77ho/"):
+        # WSGI hands over a decoded path: it is judged by what the application reads.
+        expected = (200,) if FRAMEWORKS[api.framework] == "wsgi" else (403, 404)
+        assert exchange(api.port, "GET", encoded, mine).status in expected, encoded
+    log_out(nightlatch, token)
+    assert exchange(api.port, "GET", "/who/", mine).status == 401
 
 
 def test_no_view_is_called_for_a_preflight_or_a_method_without_a_token(api: Api) -> None:

@@ -30,7 +30,10 @@ class InProcess:
                     identity = await verifier.verify(
                         question.authorization,
                         question.client_address,
-                        organization_id=question.organization_id,
+                        question.organization_id,
+                        method=question.method,
+                        target=question.target,
+                        origin=question.origin,
                     )
                 except NightlatchError as error:
                     raise refusal_of(error) from None

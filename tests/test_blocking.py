@@ -1,20 +1,25 @@
 """Asking from threads: one event loop in each process, opened by the first question, also after a fork."""
 
+import asyncio
 import os
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from nightlatch.middleware import asgi, wsgi
+from nightlatch.middleware.asking import Asking
 from nightlatch.middleware.blocking import Blocking
 from nightlatch.middleware.in_process import InProcess
 from nightlatch.middleware.over_http import OverHttp
-from nightlatch.middleware.question import BackEnd, Question
+from nightlatch.middleware.question import Ask, BackEnd, Question
 from nightlatch.middleware.refusal import Refusal
 from tests.accounts import Accounts, Person
 from tests.serving import Serving
@@ -132,3 +137,34 @@ def test_a_back_end_that_cannot_be_opened_is_503_and_tried_again(
     assert caught.value.status == 401
     asking.close()
     other.close()
+
+
+def test_each_event_loop_opens_the_back_end_once(server: Serving, accounts: Accounts, person: Person) -> None:
+    opened: list[int] = []
+
+    class Counted:
+        @asynccontextmanager
+        async def opened(self) -> AsyncIterator[Ask]:
+            opened.append(threading.get_ident())
+            async with OverHttp(f"http://127.0.0.1:{server.port}").opened() as ask:
+                yield ask
+
+    asking = Asking(Counted())
+    question = Question(f"Token {accounts.log_in(person)}".encode(), "192.0.2.7")
+
+    async def ask_often() -> None:
+        for _ in range(20):
+            callers = await asyncio.gather(*(asking.ask(question) for _ in range(5)))
+            assert {caller.email for caller in callers} == {person.username}
+        await asking.close()
+
+    with ThreadPoolExecutor(2) as pool:
+        for done in [pool.submit(asyncio.run, ask_often()) for _ in range(2)]:
+            done.result(30)
+    assert len(opened) == 2
+
+
+@pytest.mark.parametrize("middleware", [asgi.AuthMiddleware, wsgi.AuthMiddleware])
+def test_one_text_is_no_list_of_public_paths(middleware: Any, server: Serving) -> None:
+    with pytest.raises(TypeError, match="public_paths"):
+        middleware(None, OverHttp(f"http://127.0.0.1:{server.port}"), public_paths="/health/")

@@ -197,6 +197,17 @@ def test_another_organizations_token_is_refused_with_403(
     assert api.who(theirs, person.organization_id).status == 403
 
 
+def test_a_path_names_its_organization_whatever_else_takes_the_parameter_out(
+    api: Api, accounts: Accounts, person: Person, token: str
+) -> None:
+    if api.framework not in ("django", "drf", "flask"):
+        return  # the others have no such hooks
+    other = accounts.add_person()
+    for organization_id, status in ((person.organization_id, 200), (other.organization_id, 403)):
+        reply = exchange(api.port, "GET", f"/taken/out/{organization_id}/who/", with_token(token))
+        assert reply.status == status
+
+
 def test_identity_headers_of_the_client_change_nothing(api: Api, person: Person, token: str) -> None:
     forged = [
         ("X-Auth-User", "root@example.com"),

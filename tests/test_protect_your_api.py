@@ -88,7 +88,8 @@ def test_the_code_of_the_page_guards_an_api(
         token, of_member = accounts.log_in(owner), accounts.log_in(member)
         assets = f"/api/v1/{owner.organization_id}/assets/"
         assert [ask(assets, one) for one in (token, None, token + "x")] == [200, 401, 401]
-        assert ask("/api/v1/other9/assets/", token) == 403
+        for elsewhere in ("/api/v1/other9/assets/", "/api/v1/%6fther9/assets/"):
+            assert ask(elsewhere, token) == 403
         if APIS[name] == DJANGO:
             invoices = assets.replace("assets", "invoices")
             assert ask(invoices, token) == 200
@@ -98,6 +99,21 @@ def test_the_code_of_the_page_guards_an_api(
             assert ask("/health/", None) in (200, 404)
         assert exchange(server.port, "POST", "/api/auth/logout/", with_token(token)).status == 204
         assert ask(assets, token) == 401
+
+
+def test_the_asgi_example_guards_under_a_prefix_too(
+    server: Serving, accounts: Accounts, tmp_path: Path
+) -> None:
+    text = FILES["asgi_api.py"].replace("http://127.0.0.1:8000", f"http://127.0.0.1:{server.port}")
+    (tmp_path / "asgi_api.py").write_text(text)
+    owner, port = accounts.add_person(), free_port()
+    token = accounts.log_in(owner)
+    command = [sys.executable, "-m", "granian", "--interface", "asgi", "--port", str(port)]
+    command += ["--url-path-prefix", "/v2", "--working-dir", str(tmp_path), "asgi_api:api"]
+    with running(command, port, tmp_path / "log", {"PYTHONPATH": str(tmp_path)}):
+        for organization_id, status in ((owner.organization_id, 200), ("other9", 403)):
+            path = f"/v2/api/v1/{organization_id}/assets/"
+            assert exchange(port, "GET", path, with_token(token)).status == status, path
 
 
 def make_user(folder: Path, environment: dict[str, str], person: Person) -> None:

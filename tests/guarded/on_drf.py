@@ -17,11 +17,25 @@ def project_user(caller: Caller) -> Any:
     return SimpleNamespace(is_authenticated=True, pk=7, username=caller.email)
 
 
+class TakeOut:
+    """In front of everything: takes the parameter that all views have out."""
+
+    def __init__(self, get_response: Any) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: Any) -> Any:
+        return self._get_response(request)
+
+    def process_view(self, request: Any, view: Any, arguments: Any, parameters: dict[str, Any]) -> None:
+        if request.path_info.startswith("/taken/out/"):
+            parameters.pop("organization_id")
+
+
 settings.configure(
     ALLOWED_HOSTS=["*"],
     ROOT_URLCONF=__name__,
     INSTALLED_APPS=["rest_framework"],
-    MIDDLEWARE=["django.middleware.common.CommonMiddleware"],
+    MIDDLEWARE=["django.middleware.common.CommonMiddleware", f"{__name__}.TakeOut"],
     NIGHTLATCH={"BACK_END": back_end(), "USER_OF": project_user},
     REST_FRAMEWORK={
         "DEFAULT_AUTHENTICATION_CLASSES": ["nightlatch.middleware.drf.TokenAuthentication"],
@@ -66,6 +80,7 @@ urlpatterns = [
     path("in/<organization_id>/", WhoInOrganization.as_view()),
     path("nowhere/", WhoInOrganization.as_view()),
     path("owner/", WhoOwns.as_view()),
+    path("taken/out/<organization_id>/who/", Who.as_view()),
     path("public/", Public.as_view()),
 ]
 app = get_wsgi_application()

@@ -6,7 +6,7 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { entryFrom } from "./caches.js";
-import { WrongSetting } from "./errors.js";
+import { Unavailable, WrongSetting } from "./errors.js";
 
 /** @typedef {import("./caches.js").Cache} Cache */
 /** @typedef {import("./caches.js").Entry} Entry */
@@ -15,6 +15,8 @@ import { WrongSetting } from "./errors.js";
 const ABANDONED_MILLISECONDS = 10_000;
 const TOUCHED_EVERY_MILLISECONDS = 2_000;
 const ASKED_EVERY_MILLISECONDS = 20;
+/** Longer than the tries of one login take. */
+const WAITED_MILLISECONDS_MAX = 180_000;
 
 /** @implements {Cache} */
 export class FileCache {
@@ -34,8 +36,11 @@ export class FileCache {
     try {
       const file = await open(this.#path(key));
       try {
-        const { mode } = await file.stat();
-        if (mode & 0o077) throw new WrongSetting("The cached token's file can be read by others: chmod 600 it.");
+        const { mode, uid } = await file.stat();
+        const me = process.getuid?.();
+        if (me !== undefined && (mode & 0o077 || uid !== me)) {
+          throw new WrongSetting("The cached token's file belongs to another user, or others can read it: remove it.");
+        }
         return entryFrom(await file.readFile("utf8"));
       } finally {
         await file.close();
@@ -77,7 +82,11 @@ export class FileCache {
     await mkdir(this.#folder, { recursive: true, mode: 0o700 });
     const path = `${this.#path(key)}.lock`;
     const mark = randomUUID();
-    while (!(await taken(path, mark))) await sleep(ASKED_EVERY_MILLISECONDS);
+    const until = performance.now() + WAITED_MILLISECONDS_MAX;
+    while (!(await taken(path, mark))) {
+      if (performance.now() > until) throw new Unavailable("another process does not end its login.", 0);
+      await sleep(ASKED_EVERY_MILLISECONDS);
+    }
     // Whoever waits sees by the time of the file that its holder lives.
     const touching = setInterval(() => {
       utimes(path, new Date(), new Date()).catch(() => {});
@@ -114,7 +123,7 @@ async function taken(path, mark) {
   }
   try {
     const { mtimeMs, ino } = await stat(path);
-    if (Date.now() - mtimeMs > ABANDONED_MILLISECONDS) {
+    if (Math.abs(Date.now() - mtimeMs) > ABANDONED_MILLISECONDS) {
       // Moved away first, so that of two who find it only one removes it, and not the next holder's.
       const away = `${path}.${mark}`;
       await rename(path, away);

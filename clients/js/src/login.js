@@ -46,7 +46,9 @@ async function logInOnce(credentials, { fetch, now }) {
   });
   const answer = await response.json().catch(() => null);
   if (response.ok) {
-    if (typeof answer?.token !== "string") throw new LoginRefused(response.status, "The answer holds no token.");
+    if (typeof answer?.token !== "string" || !/^[!-~]+$/.test(answer.token)) {
+      throw new LoginRefused(response.status, "The answer holds no token.");
+    }
     return { token: answer.token, obtained: now(), expires: expires(answer.expiry, response, now()) };
   }
   if (response.status === 403 && answer?.code === "token_limit_reached") {
@@ -54,7 +56,7 @@ async function logInOnce(credentials, { fetch, now }) {
   }
   if (response.status === 429) throw new Throttled(retryAfter(response, 60));
   if (response.status >= 500) throw new Unavailable(`it answered ${response.status}`, retryAfter(response, 0));
-  throw new LoginRefused(response.status, sentence(answer));
+  throw new LoginRefused(response.status, sentence(answer).replaceAll(password, "…"));
 }
 
 /**
@@ -122,7 +124,9 @@ function expires(expiry, response, now) {
   const instant = typeof expiry === "string" ? Date.parse(expiry) : NaN;
   if (Number.isNaN(instant)) return null;
   const server = Date.parse(response.headers.get("Date") ?? "");
-  return Number.isNaN(server) ? instant : now + instant - server;
+  if (!Number.isNaN(server)) return now + instant - server;
+  // One of the clocks is wrong if it has expired already: the server will say when it has.
+  return instant > now ? instant : null;
 }
 
 /**

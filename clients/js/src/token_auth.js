@@ -1,7 +1,7 @@
 /** The rule of reuse: one token for as long as it lives, a new one only when it has ended or is about to. */
 
 import { MemoryCache } from "./caches.js";
-import { BodyNotRepeatable, OriginNotAllowed, WrongSetting } from "./errors.js";
+import { BodyNotRepeatable, NightlatchError, OriginNotAllowed, Unavailable, WrongSetting } from "./errors.js";
 import { logIn, logOut } from "./login.js";
 
 /** @typedef {import("./caches.js").Cache} Cache */
@@ -15,6 +15,10 @@ const RENEWED_MILLISECONDS_MAX = 3_600_000;
 /** When even a new token was refused: how long no further one is made, doubled each time. */
 const REFUSED_MILLISECONDS_MIN = 1_000;
 const REFUSED_MILLISECONDS_MAX = 60_000;
+/** How long after a renewal was begun the next is, should it have failed. */
+const RENEWAL_PAUSE_MILLISECONDS = 60_000;
+/** How long a refused login (wrong credentials, no place left) is not repeated. */
+const REFUSAL_SECONDS = 10;
 
 /**
  * @typedef {object} Options
@@ -41,7 +45,10 @@ export class TokenAuth {
   #key;
   /** @type {Promise<Entry> | null} */
   #renewal = null;
+  /** @type {{error: NightlatchError, until: number} | null} */
+  #failure = null;
   #noneBefore = 0;
+  #renewalNotBefore = 0;
   #refusedMilliseconds = 0;
 
   /**
@@ -83,10 +90,9 @@ export class TokenAuth {
     const again = isStream(init?.body) ? null : request.clone();
     const entry = await this.#entry();
     const response = await this.#surroundings.fetch(withToken(request, entry));
-    if (response.status !== 401) {
-      this.#note(false);
-      return response;
-    }
+    // After a redirect, what was asked first has been done: it must not be done twice.
+    const done = response.redirected && !["GET", "HEAD"].includes(request.method);
+    if (response.status !== 401 || done) return response;
     const other = await this.#entryAfterRefusal(entry);
     if (other === null) return response;
     await response.body?.cancel();
@@ -110,7 +116,9 @@ export class TokenAuth {
     await this.#cache.exclusive(this.#key, async () => {
       const entry = await this.#cache.read(this.#key);
       if (entry === null) return;
-      await logOut(this.#credentials.server, entry.token, this.#surroundings.fetch);
+      if (!(await logOut(this.#credentials.server, entry.token, this.#surroundings.fetch))) {
+        throw new Unavailable("it did not confirm that the token has ended.", 0);
+      }
       await this.#cache.write(this.#key, null);
     });
   }
@@ -118,7 +126,8 @@ export class TokenAuth {
   async #entry() {
     const entry = await this.#cache.read(this.#key);
     if (entry === null || this.#remaining(entry) <= 0) return await this.#replaced(entry);
-    if (this.#isDue(entry)) {
+    if (this.#isDue(entry) && this.#surroundings.now() >= this.#renewalNotBefore) {
+      this.#renewalNotBefore = this.#surroundings.now() + RENEWAL_PAUSE_MILLISECONDS;
       // Nobody waits for it, and the old token is good if it fails.
       this.#replaced(entry).catch(() => {});
     }
@@ -155,8 +164,15 @@ export class TokenAuth {
       .exclusive(this.#key, async () => {
         const current = await this.#cache.read(this.#key);
         if (current !== null && current.token !== old?.token && this.#remaining(current) > 0) return current;
-        const entry = await logIn(this.#credentials, this.#surroundings);
-        await this.#cache.write(this.#key, entry);
+        if (this.#failure !== null && this.#surroundings.now() < this.#failure.until) throw this.#failure.error;
+        const entry = await this.#loggedIn();
+        try {
+          await this.#cache.write(this.#key, entry);
+        } catch (error) {
+          // Nobody would find it, and it would take a place.
+          logOut(this.#credentials.server, entry.token, this.#surroundings.fetch).catch(() => {});
+          throw error;
+        }
         if (current !== null) {
           // Only now that everybody finds the new one. If it fails, the old one ends by itself.
           logOut(this.#credentials.server, current.token, this.#surroundings.fetch).catch(() => {});
@@ -167,6 +183,20 @@ export class TokenAuth {
         this.#renewal = null;
       });
     return this.#renewal;
+  }
+
+  /** A login; one that was refused is not tried again before there is reason to think that it would succeed. */
+  async #loggedIn() {
+    try {
+      this.#failure = null;
+      return await logIn(this.#credentials, this.#surroundings);
+    } catch (error) {
+      if (error instanceof NightlatchError) {
+        const seconds = "retryAfter" in error ? Number(error.retryAfter) : REFUSAL_SECONDS;
+        this.#failure = { error, until: this.#surroundings.now() + 1000 * seconds };
+      }
+      throw error;
+    }
   }
 
   /** @param {Entry} entry */

@@ -2,7 +2,7 @@
 
 import { createServer } from "node:http";
 
-export async function scripted(answer) {
+export async function scripted(answer, { date = true } = {}) {
   const requests = [];
   const server = createServer((request, response) => {
     const chunks = [];
@@ -17,6 +17,7 @@ export async function scripted(answer) {
       requests.push(seen);
       const said = await answer(seen, requests);
       if (said === null) return request.socket.destroy();
+      response.sendDate = date;
       response.writeHead(said.status ?? 200, { "Content-Type": "application/json", ...said.headers });
       response.end(said.body === undefined ? undefined : JSON.stringify(said.body));
     });

@@ -25,8 +25,8 @@ afterEach(async () => {
   open = [];
 });
 
-async function serverThat(answer) {
-  const server = await scripted(answer);
+async function serverThat(answer, options) {
+  const server = await scripted(answer, options);
   open.push(server);
   return server;
 }
@@ -268,4 +268,108 @@ test("neither password nor token shows in what is printed", async () => {
   const shown = inspect([one, errors], { depth: 9, showHidden: true }) + JSON.stringify([one, errors]);
   assert.equal(shown.includes(PASSWORD), false);
   assert.equal(shown.includes("token-1"), false);
+});
+
+test("what was asked before a redirect is not asked twice", async () => {
+  const made = tokens();
+  const server = await serverThat((seen) => {
+    if (seen.path === "/create") return { status: 303, headers: { Location: "/done" } };
+    return seen.path === "/done" ? { status: 401 } : made.answer(seen);
+  });
+  const answer = await auth(server).fetch(`${server.url}/create`, { method: "POST", body: "x" });
+  assert.equal(answer.status, 401);
+  assert.equal(server.of("/create").length, 1);
+});
+
+test("a logout that the server does not confirm is an error, and the token is kept", async () => {
+  const made = tokens();
+  let down = false;
+  const server = await serverThat((seen) => (down && seen.path === LOGOUT ? { status: 503 } : made.answer(seen)));
+  const one = auth(server);
+  await one.fetch(`${server.url}/x`);
+  down = true;
+  await assert.rejects(one.logOut(), Unavailable);
+  down = false;
+  await one.logOut();
+  assert.equal(made.live.size, 0);
+  assert.equal(server.of(LOGIN).length, 1);
+});
+
+test("a renewal that is refused is not tried again with each request", async () => {
+  const clock = new ManualClock();
+  const made = tokens(3600, clock);
+  let full = false;
+  const server = await serverThat((seen) => {
+    if (full && seen.path === LOGIN) return { status: 403, body: { code: "token_limit_reached", detail: "Too many." } };
+    return made.answer(seen);
+  });
+  const one = auth(server, { surroundings: clock.surroundings() });
+  await one.fetch(`${server.url}/x`);
+  full = true;
+  clock.milliseconds += 3600_000 * 0.95;
+  for (let count = 0; count < 30; count += 1) assert.equal((await one.fetch(`${server.url}/x`)).status, 200);
+  assert.equal(server.of(LOGIN).length, 2);
+});
+
+test("an API that refuses every token beside one that does not makes no login for each request", async () => {
+  const clock = new ManualClock();
+  const made = tokens();
+  const server = await serverThat((seen) => (seen.path === "/never" ? { status: 401 } : made.answer(seen)));
+  const one = auth(server, { surroundings: clock.surroundings() });
+  for (let count = 0; count < 20; count += 1) {
+    assert.equal((await one.fetch(`${server.url}/never`)).status, 401);
+    assert.equal((await one.fetch(`${server.url}/x`)).status, 200);
+  }
+  assert.equal(server.of(LOGIN).length, 2);
+});
+
+test("what a throttling server says holds for all requests", async () => {
+  const clock = new ManualClock();
+  const server = await serverThat(() => ({ status: 429, headers: { "Retry-After": "600" } }));
+  const one = auth(server, { surroundings: clock.surroundings() });
+  for (let count = 0; count < 30; count += 1) await assert.rejects(one.token(), Throttled);
+  assert.equal(server.of(LOGIN).length, 1);
+  clock.milliseconds += 600_001;
+  await assert.rejects(one.token(), Throttled);
+  assert.equal(server.of(LOGIN).length, 2);
+});
+
+test("a clock that is ahead, and a server without one, do not make a login for each request", async () => {
+  const clock = new ManualClock();
+  const made = tokens(3600);
+  const server = await serverThat((seen) => {
+    const said = made.answer(seen);
+    return seen.path === LOGIN ? { ...said, headers: { "X-No-Date": "1" } } : said;
+  }, { date: false });
+  clock.milliseconds += 2 * 3600_000;
+  const one = auth(server, { surroundings: clock.surroundings() });
+  for (let count = 0; count < 20; count += 1) assert.equal((await one.fetch(`${server.url}/x`)).status, 200);
+  assert.equal(server.of(LOGIN).length, 1);
+});
+
+test("a token that cannot be kept is ended", async () => {
+  const made = tokens();
+  const server = await serverThat((seen) => made.answer(seen));
+  const full = {
+    read: () => null,
+    write: () => {
+      throw new Error("disk full");
+    },
+    exclusive: (_, work) => work(),
+  };
+  const one = auth(server, { cache: full });
+  for (let count = 0; count < 5; count += 1) await assert.rejects(one.token(), /disk full/);
+  while (made.live.size > 0) await new Promise((resolve) => setTimeout(resolve, 5));
+});
+
+test("an answer that repeats the password, or has a token that is none, is not shown", async () => {
+  for (const said of [
+    { status: 400, body: { password: [`${PASSWORD} is wrong`] } },
+    { status: 200, body: { token: "bad\ntoken", expiry: null } },
+  ]) {
+    const server = await serverThat(() => said);
+    const error = await auth(server).token().catch((thrown) => thrown);
+    assert.equal(error instanceof LoginRefused, true);
+    assert.equal(/canary|bad/.test(error.message), false);
+  }
 });

@@ -53,7 +53,7 @@ _RESOURCES: Final = (
     ready_resource,
 )
 _METHODS: Final = ("GET", "HEAD", "POST", "DELETE", "OPTIONS")
-_EXPOSED: Final = ("Retry-After", "WWW-Authenticate", "X-Request-Id")
+_EXPOSED: Final = ("Date", "Retry-After", "WWW-Authenticate", "X-Request-Id")
 
 
 def timed_routes(services: Services) -> tuple[str, ...]:

@@ -47,7 +47,7 @@ def question_bytes(question: Question, host: str, path: str) -> bytes:
     headers = {
         "Host": host,
         "Authorization": question.authorization.decode("latin-1"),
-        "X-Forwarded-For": question.client_address,
+        "X-Forwarded-For": question.client_address.strip() or "unknown",
         "X-Forwarded-Method": question.method,
         "X-Forwarded-Uri": question.target,
         "Origin": question.origin or "",

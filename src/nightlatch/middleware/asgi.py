@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import quote
 
 from nightlatch.middleware.asking import Asking
+from nightlatch.middleware.public import public_names
 from nightlatch.middleware.question import BackEnd, Question
 from nightlatch.middleware.refusal import Refusal
 from nightlatch.model.errors import CannotStart
@@ -46,7 +47,7 @@ class AuthMiddleware:
         self._app = app
         self._asking = Asking(back_end)
         self._organization_of = organization_of
-        self._public_paths = frozenset(public_paths)
+        self._public_paths = public_names(public_paths, "public_paths")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """What the server awaits."""

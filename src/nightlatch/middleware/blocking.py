@@ -81,7 +81,7 @@ class Blocking:
 
         What was opened is the other process's. It is kept, since to be collected would mean to be closed.
         """
-        self._not_ours = self._running
+        self._not_ours = self._running or self._not_ours
         self._running = None
         self._starting = threading.Lock()
 

@@ -16,10 +16,12 @@ from typing import Any, Final
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest, HttpResponse
+from django.urls import Resolver404, resolve
 from django.utils.module_loading import import_string
 
 from nightlatch.middleware.blocking import Blocking
 from nightlatch.middleware.caller import Caller
+from nightlatch.middleware.public import public_names
 from nightlatch.middleware.question import Question
 from nightlatch.middleware.refusal import Refusal, wrong_organization
 
@@ -49,7 +51,10 @@ class Options:
             )
         self.asking = Blocking(values["BACK_END"])
         self.organization_parameter: str = values.get("ORGANIZATION_PARAMETER", "organization_id")
-        self.public_paths = frozenset(values.get("PUBLIC_PATHS", ()))
+        try:
+            self.public_paths = public_names(values.get("PUBLIC_PATHS", ()), "PUBLIC_PATHS")
+        except TypeError as error:
+            raise ImproperlyConfigured(f"NIGHTLATCH: {error}") from None
         user_of = values.get("USER_OF")
         self.user_of: Callable[[Caller], Any] | None = (
             import_string(user_of) if isinstance(user_of, str) else user_of
@@ -67,6 +72,18 @@ class Options:
 def options() -> Options:
     """Those of the project, read when the first request or the middleware needs them."""
     return Options(getattr(settings, "NIGHTLATCH", {}))
+
+
+def named_organization(request: HttpRequest, parameters: dict[str, Any]) -> str | None:
+    """The organization that the path names, whatever other middleware has made of the view's parameters."""
+    parameter = options().organization_parameter
+    if parameter not in parameters:
+        try:
+            parameters = resolve(request.path_info, getattr(request, "urlconf", None)).kwargs
+        except Resolver404:
+            return None
+    named = parameters.get(parameter)
+    return None if named is None else str(named)
 
 
 def question_about(request: HttpRequest, organization_id: str | None) -> Question:
@@ -105,7 +122,7 @@ class AuthMiddleware:
     ) -> HttpResponse | None:
         """Refuse a token of another organization than the path names, as Django has read it for the view."""
         caller: Caller | None = getattr(request, "caller", None)
-        organization_id = parameters.get(self._options.organization_parameter)
+        organization_id = named_organization(request, parameters)
         if caller is not None and organization_id is not None and organization_id != caller.organization_id:
             return _refuse(wrong_organization())
         return None

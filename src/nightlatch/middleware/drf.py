@@ -19,7 +19,7 @@ from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
 from nightlatch.middleware.caller import Caller
-from nightlatch.middleware.django import options, question_about
+from nightlatch.middleware.django import named_organization, options, question_about
 from nightlatch.middleware.refusal import Refusal
 
 
@@ -46,9 +46,8 @@ class TokenAuthentication(BaseAuthentication):  # type: ignore[misc]
         authorization = request.META.get("HTTP_AUTHORIZATION", "").split()
         if not authorization or authorization[0].lower() != "token":
             return None
-        organization_id = (
-            (request.parser_context or {}).get("kwargs", {}).get(options().organization_parameter)
-        )
+        parameters = (request.parser_context or {}).get("kwargs", {})
+        organization_id = named_organization(request._request, parameters)
         try:
             caller = options().asking.ask(question_about(request._request, organization_id))
             return options().user(caller), caller
@@ -77,5 +76,5 @@ class InOrganization(BasePermission):  # type: ignore[misc]
 
     def has_permission(self, request: Request, view: Any) -> bool:
         """Whether the token is of the view's organization."""
-        organization_id = view.kwargs.get(options().organization_parameter)
+        organization_id = named_organization(request._request, view.kwargs)
         return isinstance(request.auth, Caller) and request.auth.organization_id == organization_id

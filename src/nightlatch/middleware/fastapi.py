@@ -44,7 +44,8 @@ class Authenticated(SecurityBase):
 
     async def __call__(self, connection: HTTPConnection) -> Caller:
         """The caller. Raises what FastAPI answers 401, 403 or 503 for, and closes a WebSocket for."""
-        organization_id = connection.path_params.get(self._organization_parameter)
+        named = connection.path_params.get(self._organization_parameter)
+        organization_id = None if named is None else str(named)
         try:
             return await self._asking.ask(question_about(connection.scope, organization_id))
         except Refusal as refusal:

@@ -5,10 +5,12 @@ protect(app, OverHttp("https://auth.example.com"))
 """
 
 from collections.abc import Collection
+from typing import Any
 
 from flask import Flask, Response, g, request
 
 from nightlatch.middleware.blocking import Blocking
+from nightlatch.middleware.public import public_names
 from nightlatch.middleware.question import BackEnd
 from nightlatch.middleware.refusal import Refusal
 from nightlatch.middleware.wsgi import question_about
@@ -27,18 +29,24 @@ def protect(
     CORS preflight is let through where Flask itself answers it, without the view.
     """
     asking = Blocking(back_end)
-    public = frozenset(public_endpoints)
+    public = public_names(public_endpoints, "public_endpoints")
+
+    def note_organization(endpoint: str | None, values: dict[str, Any] | None) -> None:
+        # First of all preprocessors: one of the application's own may take the parameter out.
+        named = (values or {}).get(organization_parameter)
+        g.nightlatch_organization_id = None if named is None else str(named)
 
     def authenticate() -> Response | None:
         if request.endpoint in public or _is_preflight():
             return None
-        organization_id = (request.view_args or {}).get(organization_parameter)
+        organization_id = g.nightlatch_organization_id
         try:
             g.caller = asking.ask(question_about(request.environ, organization_id))
         except Refusal as refusal:
             return Response(refusal.body, refusal.status, refusal.headers, content_type="application/json")
         return None
 
+    app.url_value_preprocessors[None].insert(0, note_organization)
     app.before_request(authenticate)
 
 

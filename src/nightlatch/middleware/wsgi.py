@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 from nightlatch.middleware.blocking import Blocking
+from nightlatch.middleware.public import public_names
 from nightlatch.middleware.question import BackEnd, Question
 from nightlatch.middleware.refusal import Refusal
 
@@ -40,7 +41,7 @@ class AuthMiddleware:
         self._application = application
         self._asking = Blocking(back_end)
         self._organization_of = organization_of
-        self._public_paths = frozenset(public_paths)
+        self._public_paths = public_names(public_paths, "public_paths")
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """What the server calls."""

@@ -388,7 +388,7 @@ def test_every_command_is_documented_with_every_option_of_its_own() -> None:
             ["organization", "update", "acme"],
             2,
             "usage",
-            "--name, --token-limit, --limit-policy or --time-to-live",
+            "--name, --token-limit, --limit-policy, --time-to-live, --child-token-limit",
         ),
         (["user", "add", "nobody", "--generate-password"], 2, "invalid_value", "is not an e-mail address"),
         (["user", "add", "ann@example.com", "--generate-password"], 1, "already_exists", "member add"),

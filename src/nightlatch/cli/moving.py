@@ -20,7 +20,7 @@ moving = typer.Typer(
     no_args_is_help=True,
 )
 
-_SOURCE: Final = "NIGHTLATCH_IMPORT_SOURCE"
+_SOURCE: Final = "NIGHTLATCH_IMPORT_SOURCE"  # settings.COMMAND_VARIABLES has it, too
 
 SourceArgument = Annotated[
     str,

@@ -54,6 +54,15 @@ def test_a_wrong_setting_is_named_with_what_is_allowed(variable: str, value: str
     assert "secret" not in sentence
 
 
+def test_a_variable_of_a_single_command_is_no_setting(tmp_path: Path) -> None:
+    variable = {"NIGHTLATCH_IMPORT_SOURCE": "postgresql://reader@db.example.com/streams"}
+    assert load_settings({}, None, variable) == load_settings({}, None, {})
+    config = tmp_path / "config.toml"
+    config.write_text("import_source = 'x'\n")
+    with pytest.raises(CannotStart, match="import_source"):
+        load_settings({}, config, {})
+
+
 def test_every_wrong_setting_is_named_at_once() -> None:
     with pytest.raises(CannotStart) as raised:
         load_settings({}, None, {"NIGHTLATCH_PORT": "x", "NIGHTLATCH_WORKER": "2"})

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nightlatch.hot.header import HeaderFault, TokenHeader, read_token_header
+from nightlatch.model.imported import Algorithm, ImportedKind, read_kinds
 from nightlatch.model.token import TOKEN_CHARACTERS, PlainToken, generate_token, parse_token
 
 FORMAT = re.compile(r"nlt_[0-9A-Za-z]{12}_[0-9A-Za-z]{49}")
@@ -121,3 +122,25 @@ def test_scheme_in_any_case_and_any_white_space_is_fine(space: bytes, scheme: by
     assert isinstance(header, TokenHeader)
     assert isinstance(header.token, PlainToken)
     assert header.token.digest == token.digest
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "sha3_text 40 ",
+        "sha512_hex 41 ",
+        "sha512_hex 30 ",
+        "sha512_text 130 ",
+        "sha512_text x ",
+        "sha512_text -40 ",
+        "sha512_text 64 a b",
+        "sha512_text 64 é",
+        "sha512_text 64 elevenchars",
+        "sha512_text",
+        "",
+    ],
+)
+def test_kinds_of_imported_tokens_that_cannot_be_read_are_passed_over(line: str) -> None:
+    known = ImportedKind(Algorithm.TEXT, "fed_", 64)
+    assert read_kinds(f"{line}\nsha512_text 64 fed_") == (known,)
+    assert read_kinds(line) == ()

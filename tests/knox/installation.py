@@ -9,6 +9,7 @@ import json
 import os
 import secrets
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -166,10 +167,14 @@ class MariadbServer:
 
         deadline = time.monotonic() + 60
         while True:
+            opened = socket.socket(socket.AF_UNIX)
             try:
-                connection = pymysql.connect(unix_socket=f"{self.folder}/socket", user="root")
+                opened.connect(f"{self.folder}/socket")
+                connection = pymysql.connect(user="root", defer_connect=True)
+                connection.connect(opened)
                 break
-            except pymysql.MySQLError:
+            except (OSError, pymysql.MySQLError):
+                opened.close()  # which the driver leaves to the garbage collector
                 if time.monotonic() > deadline or self._process.poll() is not None:
                     raise
                 time.sleep(0.1)

@@ -11,6 +11,7 @@ import typer
 from nightlatch.cli.command import Call, command
 from nightlatch.cli.output import Answer
 from nightlatch.model.moving import NOTES, OverLimit, Reason, Report, Service, Tally
+from nightlatch.model.names import LimitPolicy
 
 if TYPE_CHECKING:
     from nightlatch.usecases.import_tokens import Progress
@@ -20,7 +21,7 @@ moving = typer.Typer(
     no_args_is_help=True,
 )
 
-_SOURCE: Final = "NIGHTLATCH_IMPORT_SOURCE"
+_SOURCE: Final = "NIGHTLATCH_IMPORT_SOURCE"  # settings.COMMAND_VARIABLES has it, too
 
 SourceArgument = Annotated[
     str,
@@ -63,7 +64,14 @@ FollowOption = Annotated[
     typer.Option(
         "--follow",
         help="Also do here what was done there since an earlier import: end tokens that are gone there, move "
-        "expiries, disable users, take over changed passwords.",
+        "expiries, disable users who are inactive or gone there, take over changed passwords.",
+    ),
+]
+EndMostOption = Annotated[
+    bool,
+    typer.Option(
+        "--end-most",
+        help="With --follow: go on also where more than half of the imported tokens or users are gone there.",
     ),
 ]
 UserTableOption = Annotated[str, typer.Option("--user-table", metavar="TABLE", help="The users' table.")]
@@ -93,6 +101,13 @@ PrefixOption = Annotated[
 CharactersOption = Annotated[
     int, typer.Option("--token-characters", metavar="N", help="knox's AUTH_TOKEN_CHARACTER_LENGTH.")
 ]
+OldKnoxOption = Annotated[
+    bool,
+    typer.Option(
+        "--knox-4-tokens",
+        help="Bring tokens of knox 4 along though the source has knox 5, which accepts them no more.",
+    ),
+]
 
 
 @moving.command(
@@ -109,12 +124,14 @@ def knox(
     memberships_query: QueryOption = "",
     organization: OrganizationOption = None,
     follow: FollowOption = False,
+    end_most: EndMostOption = False,
     user_table: UserTableOption = "auth_user",
     user_key: UserKeyOption = "id",
     token_table: TokenTableOption = "knox_authtoken",
     username_column: UsernameOption = "",
     token_prefix: PrefixOption = None,
     token_characters: CharactersOption = 64,
+    knox_4_tokens: OldKnoxOption = False,
 ) -> Answer:
     """Import users and tokens of django-rest-knox 4.2 and later. May be repeated, and brings what is new."""
     from nightlatch.usecases.move_in import Move, move_in
@@ -124,8 +141,8 @@ def knox(
     options = SourceOptions(
         user_table, token_table, username_column, user_key=user_key, memberships_query=memberships_query
     )
-    form = TokenForm(tuple(token_prefix or ("",)), token_characters)
-    move = Move(Service.KNOX, source, options, form, mapping, organization, follow, dry_run)
+    form = TokenForm(tuple(token_prefix or ("",)), token_characters, knox_4_tokens)
+    move = Move(Service.KNOX, source, options, form, mapping, organization, follow, dry_run, end_most)
     with _progress() as progress:
         return _answer(call.session().run(move_in, move, progress))
 
@@ -140,6 +157,7 @@ def drf(
     memberships_query: QueryOption = "",
     organization: OrganizationOption = None,
     follow: FollowOption = False,
+    end_most: EndMostOption = False,
     user_table: UserTableOption = "auth_user",
     user_key: UserKeyOption = "id",
     token_table: TokenTableOption = "authtoken_token",
@@ -153,7 +171,7 @@ def drf(
     options = SourceOptions(
         user_table, token_table, username_column, user_key=user_key, memberships_query=memberships_query
     )
-    move = Move(Service.DRF, source, options, TokenForm(), mapping, organization, follow, dry_run)
+    move = Move(Service.DRF, source, options, TokenForm(), mapping, organization, follow, dry_run, end_most)
     with _progress() as progress:
         return _answer(call.session().run(move_in, move, progress))
 
@@ -204,16 +222,21 @@ _SENTENCES: Final[dict[Reason, str]] = {
     Reason.TOKEN_WITHOUT_ORGANIZATION: "tokens of users who belong to no organization",
     Reason.TOKEN_AMBIGUOUS_ORGANIZATION: "tokens of users with several organizations, of which none, or "
     "several, is marked by `tokens`",
+    Reason.TOKEN_OF_OLD_KNOX: "tokens of knox 4 in a database of knox 5, which accepts them no more; to have "
+    "them accepted again, give --knox-4-tokens",
     Reason.LOGIN_BY_EMAIL: "users log in with their e-mail address from now on, not with their username",
     Reason.PASSWORD_UNUSABLE: "users have no password; to send them a link: nightlatch user reset-password",
     Reason.PASSWORD_ALGORITHM: "users with a password hash that cannot be taken over, and need a link, too",
     Reason.USER_INACTIVE: "users are inactive, and disabled here",
     Reason.USER_WITHOUT_ORGANIZATION: "users belong to no organization, and can log in nowhere",
     Reason.ORGANIZATION_WITHOUT_OWNER: "organizations have no owner: nobody can revoke others' tokens",
-    Reason.TOKEN_OF_OLD_KNOX: "tokens are of knox 4 in a database of knox 5, which does not accept them any "
-    "more; Nightlatch does. To leave them out, delete them there",
-    Reason.ENDED_HERE: "tokens and memberships were imported before and have ended here: they stay ended",
+    Reason.ENDED_HERE: "tokens and memberships have ended here, or are of users whose password was changed "
+    "here or who were disabled here: they do not come back",
     Reason.ENDED_THERE: "imported tokens are gone there since; --follow ends them here",
+    Reason.USER_GONE: "imported users are gone there since, or log in there with another address; --follow "
+    "disables them here",
+    Reason.LAST_OWNER: "users are inactive or gone there and the last owner of an organization here, so that "
+    "they are not disabled: give it another owner first",
 }
 
 _FOLLOWED: Final = {
@@ -249,13 +272,18 @@ def _lines(report: Report) -> Iterator[str]:
     if notes or report.over_limit:
         yield "To be known:"
         yield from (_remark(report, reason) for reason in notes)
-    if report.over_limit:
-        shown = ", ".join(
-            f"{over.organization_id} ({over.live} of {over.limit})" for over in report.over_limit[:5]
-        )
+    refusing = [over for over in report.over_limit if over.policy is LimitPolicy.REFUSE]
+    if refusing:
         yield (
-            f"  {len(report.over_limit)} organizations have more live tokens than their limit, and give out "
-            f"none until they have fewer, or a higher limit: {shown}{_more(report.over_limit, 5)}"
+            f"  {len(refusing)} organizations have more live tokens than their limit, and give out none "
+            f"until they have fewer, or a higher limit: {_named(refusing)}"
+        )
+    replacing = [over for over in report.over_limit if over.policy is not LimitPolicy.REFUSE]
+    if replacing:
+        yield (
+            f"  {len(replacing)} organizations have more live tokens than their limit, and replace tokens: "
+            "the next login ends as many as are too many, unless they get a higher limit before: "
+            f"{_named(replacing)}"
         )
     yield NOT_CARRIED_OVER
 
@@ -266,8 +294,9 @@ def _remark(report: Report, reason: Reason) -> str:
     return f"  {count} {_SENTENCES[reason]}{shown}"
 
 
-def _more(items: list[OverLimit], shown: int) -> str:
-    return ", …" if len(items) > shown else ""
+def _named(organizations: list[OverLimit]) -> str:
+    shown = [f"{over.organization_id} ({over.live} of {over.limit})" for over in organizations[:5]]
+    return ", ".join(shown) + (", …" if len(organizations) > 5 else "")
 
 
 def _tallies(report: Report) -> dict[str, Tally]:
@@ -297,7 +326,12 @@ def _document(report: Report) -> dict[str, Any]:
         "followed": {key: report.followed[key] for key in _FOLLOWED},
         "remarks": remarks,
         "over_limit": [
-            {"organization_id": over.organization_id, "live": over.live, "limit": over.limit}
+            {
+                "organization_id": over.organization_id,
+                "live": over.live,
+                "limit": over.limit,
+                "limit_policy": over.policy,
+            }
             for over in report.over_limit
         ],
     }

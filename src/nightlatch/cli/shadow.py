@@ -97,15 +97,19 @@ class _Asked:
     """A service, asked over one connection."""
 
     def __init__(self, url: str) -> None:
-        parts = urlsplit(url)
+        try:
+            parts = urlsplit(url)
+            port = parts.port
+        except ValueError:
+            parts, port = urlsplit(""), None
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise WrongUse("A URL begins with http:// or https://, and names a host.")
         self._target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         self._connection: HTTPConnection = (
-            HTTPConnection(parts.hostname, parts.port, timeout=TIMEOUT_SECONDS)
+            HTTPConnection(parts.hostname, port, timeout=TIMEOUT_SECONDS)
             if parts.scheme == "http"
             else HTTPSConnection(
-                parts.hostname, parts.port, timeout=TIMEOUT_SECONDS, context=ssl.create_default_context()
+                parts.hostname, port, timeout=TIMEOUT_SECONDS, context=ssl.create_default_context()
             )
         )
 
@@ -158,7 +162,7 @@ def _authorization(line: bytes) -> bytes:
         return line.removeprefix(b"Authorization:").strip()
     try:
         value = json.loads(line).get("authorization", "")
-    except ValueError:
+    except (ValueError, RecursionError):  # the latter of one that is nested deeply
         return b""
     return value.encode("utf-8", "replace").strip() if isinstance(value, str) else b""
 

@@ -27,8 +27,11 @@ MEMORY_BYTES_MAX: Final = 256 * 1024 * 1024
 ARGON2_PASSES_MAX: Final = 10
 PARALLELISM_MAX: Final = 16
 CHARACTERS_MAX: Final = 512
+DIGEST_BYTES_MIN: Final = 16
+"""A shorter digest than this is met by chance."""
 _BCRYPT_BYTES: Final = 72
 """What bcrypt reads of a password; libraries of before cut it there, without a word."""
+_PBKDF2_BYTES: Final = {"pbkdf2_sha256": 32, "pbkdf2_sha1": 20}
 
 _argon2 = PasswordHasher()
 
@@ -51,6 +54,12 @@ def is_django_hash(text: str) -> bool:
     return text.partition("$")[0] in _CHECKS
 
 
+def is_partly_checked(password: str, text: str) -> bool:
+    """Whether the hash says nothing of the password's end: then it must not become the hash of all of it."""
+    too_long = len(password.encode("utf-8", "surrogatepass")) > _BCRYPT_BYTES
+    return too_long and text.partition("$")[0] == "bcrypt"
+
+
 def django_password_matches(password: str, text: str) -> bool:
     """Whether the password is the hashed one; False also for a hash that cannot be taken over.
 
@@ -65,8 +74,8 @@ def django_password_matches(password: str, text: str) -> bool:
 
 
 def _check_pbkdf2(parts: list[str]) -> str | None:
-    _, iterations, salt, digest = parts
-    if not salt or not _decoded(digest):
+    name, iterations, salt, digest = parts
+    if not salt or len(_decoded(digest)) != _PBKDF2_BYTES[name]:
         return "malformed"
     return None if 1 <= int(iterations) <= ITERATIONS_MAX else "too many iterations"
 
@@ -80,7 +89,7 @@ def _check_bcrypt(parts: list[str]) -> str | None:
 
 def _check_argon2(parts: list[str]) -> str | None:
     parameters = extract_parameters("$" + "$".join(parts[1:]))
-    if parameters.type not in (Type.ID, Type.I, Type.D):
+    if parameters.type not in (Type.ID, Type.I, Type.D) or parameters.hash_len < DIGEST_BYTES_MIN:
         return "malformed"
     if (
         parameters.memory_cost * 1024 > MEMORY_BYTES_MAX
@@ -93,10 +102,12 @@ def _check_argon2(parts: list[str]) -> str | None:
 
 def _check_scrypt(parts: list[str]) -> str | None:
     _, n, salt, r, p, digest = parts
-    if not salt or not _decoded(digest) or int(n) < 2 or int(n) & (int(n) - 1) or int(r) < 1 or int(p) < 1:
+    if not salt or len(_decoded(digest)) < DIGEST_BYTES_MIN:
         return "malformed"
-    # Each of p passes goes over 128 × n × r bytes.
-    if 128 * int(n) * int(r) > MEMORY_BYTES_MAX or int(p) > PARALLELISM_MAX:
+    if int(n) < 2 or int(n) & (int(n) - 1) or int(r) < 1 or int(p) < 1:
+        return "malformed"
+    # Each of p passes, one after the other, goes over 128 × n × r bytes.
+    if 128 * int(n) * int(r) * int(p) > MEMORY_BYTES_MAX or int(p) > PARALLELISM_MAX:
         return "too high a cost"
     return None
 

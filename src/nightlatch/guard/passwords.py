@@ -12,7 +12,11 @@ from typing import Final
 from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHashError, VerifyMismatchError
 
-from nightlatch.guard.django_passwords import django_password_matches, is_django_hash
+from nightlatch.guard.django_passwords import (
+    django_password_matches,
+    is_django_hash,
+    is_partly_checked,
+)
 from nightlatch.guard.hash_threads import HashThreads
 from nightlatch.spans import NO_SPANS, Spans
 
@@ -80,9 +84,14 @@ class Passwords:
         """
         return await self._threads.run(lambda: self._verify(password, password_hash), begin, preferred)
 
-    def needs_rehash(self, password_hash: str) -> bool:
-        """Whether the hash was made with other parameters than are set now, or by Django."""
-        return is_django_hash(password_hash) or self._hasher.check_needs_rehash(password_hash)
+    def needs_rehash(self, password_hash: str, password: str) -> bool:
+        """Whether the hash was made with other parameters than are set now, or by Django.
+
+        Not where it leaves open what all of the password is that it fits.
+        """
+        if is_django_hash(password_hash):
+            return not is_partly_checked(password, password_hash)
+        return self._hasher.check_needs_rehash(password_hash)
 
     @property
     def threads(self) -> int:

@@ -26,6 +26,7 @@ _FORM: Final = re.compile(
     rb"[!-~]{0,%d}[0-9a-f]{%d,%d}" % (PREFIX_CHARACTERS_MAX, HEX_CHARACTERS_MIN, HEX_CHARACTERS_MAX)
 )
 _HEX: Final = re.compile(rb"[0-9a-f]+")
+_NUMBER: Final = re.compile(r"[0-9]{1,3}")
 _PREFIX: Final = re.compile(rf"[!-~]{{0,{PREFIX_CHARACTERS_MAX}}}")
 
 
@@ -63,11 +64,22 @@ def is_prefix(text: str) -> bool:
 
 @lru_cache(8)
 def read_kinds(text: str | None) -> tuple[ImportedKind, ...]:
-    """The kinds that the change feed names: one a line, as algorithm, characters and prefix."""
-    parts = [line.split(" ", 2) for line in (text or "").splitlines()]
-    return tuple(
-        ImportedKind(Algorithm(algorithm), prefix, int(characters)) for algorithm, characters, prefix in parts
-    )
+    """The kinds that the change feed names: one a line, as algorithm, characters and prefix.
+
+    Those that cannot be read, such as a newer version's, are passed over: tokens of them are refused.
+    """
+    kinds = (_read_kind(line) for line in (text or "").split("\n"))
+    return tuple(kind for kind in kinds if kind is not None)
+
+
+def _read_kind(line: str) -> ImportedKind | None:
+    algorithm, _, rest = line.partition(" ")
+    characters, _, prefix = rest.partition(" ")
+    if algorithm not in tuple(Algorithm) or not is_prefix(prefix) or not _NUMBER.fullmatch(characters):
+        return None
+    kind = ImportedKind(Algorithm(algorithm), prefix, int(characters))
+    in_bounds = HEX_CHARACTERS_MIN <= kind.characters <= HEX_CHARACTERS_MAX and kind.characters % 2 == 0
+    return kind if in_bounds else None
 
 
 def imported_digest(algorithm: Algorithm, text: bytes) -> TokenDigest:

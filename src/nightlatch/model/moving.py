@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Final
 
 from nightlatch.model.imported import ImportedKind
-from nightlatch.model.names import Email, OrganizationId, Role
+from nightlatch.model.names import Email, LimitPolicy, OrganizationId, Role
 from nightlatch.model.token import TokenDigest
 
 EXAMPLES_MAX: Final = 5
@@ -115,6 +115,7 @@ class Reason(StrEnum):
     TOKEN_OF_INACTIVE_USER = "token_of_inactive_user"
     TOKEN_WITHOUT_ORGANIZATION = "token_without_organization"
     TOKEN_AMBIGUOUS_ORGANIZATION = "token_ambiguous_organization"
+    TOKEN_OF_OLD_KNOX = "token_of_old_knox"
     # To be known
     LOGIN_BY_EMAIL = "login_by_email"
     PASSWORD_UNUSABLE = "password_unusable"
@@ -122,9 +123,10 @@ class Reason(StrEnum):
     USER_INACTIVE = "user_inactive"
     USER_WITHOUT_ORGANIZATION = "user_without_organization"
     ORGANIZATION_WITHOUT_OWNER = "organization_without_owner"
-    TOKEN_OF_OLD_KNOX = "token_of_old_knox"
     ENDED_HERE = "ended_here"
     ENDED_THERE = "ended_there"
+    USER_GONE = "user_gone"
+    LAST_OWNER = "last_owner"
 
 
 NOTES: Final = frozenset(
@@ -135,9 +137,10 @@ NOTES: Final = frozenset(
         Reason.USER_INACTIVE,
         Reason.USER_WITHOUT_ORGANIZATION,
         Reason.ORGANIZATION_WITHOUT_OWNER,
-        Reason.TOKEN_OF_OLD_KNOX,
         Reason.ENDED_HERE,
         Reason.ENDED_THERE,
+        Reason.USER_GONE,
+        Reason.LAST_OWNER,
     }
 )
 """What these are about is imported all the same."""
@@ -165,10 +168,12 @@ class Plan:
     service: Service
     organizations: Mapping[OrganizationId, str]
     users: list[PlannedUser]
+    emails: frozenset[Email]
+    """What anybody there logs in with, also who is left out because several do."""
     tokens: list[PlannedToken]
     kinds: frozenset[ImportedKind]
     stored: frozenset[bytes]
-    """Digests of all tokens that have not expired there, also of those that are left out."""
+    """Digests of all tokens that may be accepted there, also of those that are left out."""
     remarks: Remarks
 
 
@@ -182,11 +187,15 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class OverLimit:
-    """An organization that has more live tokens than its limit, and gives out none before that changes."""
+    """An organization that has more live tokens than its limit.
+
+    By its policy it gives out none before that changes, or the next login ends as many as are too many.
+    """
 
     organization_id: OrganizationId
     live: int
     limit: int
+    policy: LimitPolicy
 
 
 @dataclass(slots=True)
@@ -202,4 +211,6 @@ class Report:
     tokens: Tally = field(default_factory=Tally)
     followed: Counter[str] = field(default_factory=Counter)
     """What was, or would be, changed here because it has changed there."""
+    coming: Counter[OrganizationId] = field(default_factory=Counter)
+    """In a dry run, how many live tokens more each organization would have."""
     over_limit: list[OverLimit] = field(default_factory=list)

@@ -42,21 +42,43 @@ async def open_django_database(url: str) -> AsyncIterator[DjangoDatabase]:
 
     Raises CannotStart, which does not repeat the URL: it may hold a password.
     """
-    scheme = urlsplit(url).scheme
-    if scheme == "sqlite":
-        async with _open_sqlite(url) as sqlite:
-            yield sqlite
-    elif scheme in ("postgresql", "postgres"):
-        async with _open_postgresql(url) as postgresql:
-            yield postgresql
-    elif scheme in ("mysql", "mariadb"):
-        async with _open_mysql(url) as mysql:
-            yield mysql
-    else:
+    scheme = url.partition("://")[0]
+    if scheme not in ("sqlite", "postgresql", "postgres", "mysql", "mariadb"):
         raise CannotStart(
             "The source is neither a file of JSON lines nor a URL that begins with sqlite:///, "
             "postgresql:// or mysql://."
         )
+    if scheme == "sqlite":
+        async with _open_sqlite(url) as sqlite:
+            yield sqlite
+        return
+    _check_url(url)
+    if scheme in ("postgresql", "postgres"):
+        async with _open_postgresql(url) as postgresql:
+            yield postgresql
+    else:
+        async with _open_mysql(url) as mysql:
+            yield mysql
+
+
+_UNREADABLE: Final = (
+    "The source's URL cannot be read. Percent-encode what is special in its password, "
+    "as %2F for / and %40 for @."
+)
+
+
+def _check_url(url: str) -> None:
+    """Refuse a URL of which a part of the password would be read as something else, and be shown as that."""
+    try:
+        parts = urlsplit(url)
+        login, _, hosts = parts.netloc.rpartition("@")
+        for host in hosts.split(","):
+            _ = urlsplit(f"//{host}").port
+        readable = "@" not in login + parts.path + parts.query + parts.fragment
+    except ValueError:
+        readable = False
+    if not readable:
+        raise CannotStart(_UNREADABLE)
 
 
 def _quoted(name: str, quote_mark: str) -> str:
@@ -72,6 +94,8 @@ def _refused(error: Exception) -> Refused:
 
 
 def _no_connection(error: Exception) -> CannotStart:
+    if isinstance(error, ValueError | asyncpg.InterfaceError):
+        return CannotStart(_UNREADABLE)  # the text has the part that was not understood
     return CannotStart(f"The source cannot be opened: {type(error).__name__}: {error}")
 
 
@@ -141,7 +165,7 @@ async def _open_mysql(url: str) -> AsyncIterator[DjangoDatabase]:
             connect_timeout=int(CONNECT_SECONDS),
             autocommit=True,
         ),
-        (pymysql.MySQLError, OSError),
+        (pymysql.MySQLError, OSError, ValueError),
     )
     try:
         with connection.cursor() as cursor:
@@ -156,7 +180,7 @@ async def _connected(connect: Callable[[], Any], errors: Any) -> Any:
     try:
         return await asyncio.to_thread(connect)
     except errors as error:
-        raise _no_connection(error) from error
+        raise _no_connection(error) from None
 
 
 class _Postgresql:
@@ -182,7 +206,7 @@ async def _open_postgresql(url: str) -> AsyncIterator[DjangoDatabase]:
             server_settings={"application_name": "nightlatch", "timezone": "UTC"},
         )
     except (OSError, TimeoutError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise _no_connection(error) from error
+        raise _no_connection(error) from None
     try:
         async with connection.transaction(isolation="repeatable_read", readonly=True):
             yield _Postgresql(connection)

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import String, bindparam, cast, func, insert, or_, select, update
+from sqlalchemy import String, bindparam, cast, delete, func, insert, or_, select, update
 
 from nightlatch.model.imported import ImportedKind
-from nightlatch.model.names import Email, OrganizationId, Role, UserId
+from nightlatch.model.names import Email, OrganizationId, Role, TokenId, UserId
 from nightlatch.model.records import Organization
 from nightlatch.model.token import TokenDigest, generate_token_id
 from nightlatch.store.columns import database_now, joined_lines
@@ -22,6 +22,10 @@ _LINE: Final = (
 )
 IMPORTED_KINDS: Final = select(joined_lines(_LINE)).select_from(imported_kind).scalar_subquery()
 """All kinds in one text, a line for each (model.imported.read_kinds); null where nothing was imported."""
+
+RECORD_BYTES: Final = 32
+"""Of what is recorded of others than tokens."""
+_IMPORTED_DIGEST_BYTES: Final = 64
 
 
 async def insert_kinds(connection: Connection, kinds: Iterable[ImportedKind]) -> None:
@@ -46,6 +50,7 @@ class FoundUser:
 
     id: UserId
     disabled: bool
+    password_version: int
     password_hash: str = field(repr=False)
 
 
@@ -73,10 +78,14 @@ async def find_organizations(
 async def find_users(connection: Connection, emails: Sequence[Email]) -> dict[Email, FoundUser]:
     """Those there are, by e-mail address."""
     rows = await connection.execute(
-        select(user.c.id, user.c.email, user.c.disabled, user.c.password_hash).where(user.c.email.in_(emails))
+        select(user.c.id, user.c.email, user.c.disabled, user.c.password_version, user.c.password_hash).where(
+            user.c.email.in_(emails)
+        )
     )
     return {
-        Email(row.email): FoundUser(UserId(row.id), row.disabled is not None, row.password_hash)
+        Email(row.email): FoundUser(
+            UserId(row.id), row.disabled is not None, row.password_version, row.password_hash
+        )
         for row in rows
     }
 
@@ -106,14 +115,37 @@ async def count_live(
     return {OrganizationId(row.organization_id): row.live for row in rows}
 
 
-async def list_imported_tokens(connection: Connection, source: str) -> dict[bytes, datetime | None]:
-    """Of all live tokens that came from there: digest and expiry."""
+@dataclass(frozen=True, slots=True)
+class FoundToken:
+    """A token that was imported."""
+
+    organization_id: OrganizationId
+    expiry: datetime | None
+    live: bool
+
+
+async def list_imported_tokens(connection: Connection, source: str) -> dict[bytes, FoundToken]:
+    """All tokens that came from there and have not been ended, by digest; they may have expired."""
+    live = or_(token.c.expiry.is_(None), token.c.expiry > database_now()).label("live")
     rows = await connection.execute(
-        select(token.c.digest, token.c.expiry)
+        select(token.c.digest, token.c.organization_id, token.c.expiry, live)
         .join(imported, imported.c.digest == token.c.digest)
-        .where(imported.c.source == source, or_(token.c.expiry.is_(None), token.c.expiry > database_now()))
+        .where(imported.c.source == source)
     )
-    return {row.digest: row.expiry for row in rows}
+    return {
+        row.digest: FoundToken(OrganizationId(row.organization_id), row.expiry, bool(row.live))
+        for row in rows
+    }
+
+
+async def list_recorded(connection: Connection, source: str) -> set[bytes]:
+    """What is recorded of all users and memberships that came from there."""
+    rows = await connection.execute(
+        select(imported.c.digest).where(
+            imported.c.source == source, func.length(imported.c.digest) == RECORD_BYTES
+        )
+    )
+    return {row.digest for row in rows}
 
 
 # --- what comes -----------------------------------------------------------------------------------
@@ -210,6 +242,32 @@ async def _set_limit(connection: Connection, organization_id: OrganizationId, to
 async def set_expiry(connection: Connection, digest: bytes, expiry: datetime | None) -> None:
     """Move a token's expiry."""
     await connection.execute(_SET_EXPIRY, {"of_digest": digest, "new_expiry": expiry})
+
+
+async def follow_password(connection: Connection, user_id: UserId, before: str, after: str) -> int | None:
+    """Replace the password's hash if it is still that one; the password's new version, None if it is not."""
+    rows = await connection.execute(
+        update(user)
+        .where(user.c.id == user_id, user.c.password_hash == before)
+        .values(password_hash=after, password_version=user.c.password_version + 1)
+        .returning(user.c.password_version)
+    )
+    return rows.scalar_one_or_none()
+
+
+async def delete_native_tokens(
+    connection: Connection, user_ids: Sequence[UserId]
+) -> dict[UserId, list[TokenId]]:
+    """Delete the tokens of these users that were given out here; the caller has locked the users."""
+    rows = await connection.execute(
+        delete(token)
+        .where(token.c.user_id.in_(user_ids), func.length(token.c.digest) != _IMPORTED_DIGEST_BYTES)
+        .returning(token.c.user_id, token.c.id)
+    )
+    ended: dict[UserId, list[TokenId]] = {}
+    for row in rows:
+        ended.setdefault(UserId(row.user_id), []).append(TokenId(row.id))
+    return ended
 
 
 _RECORD: Final = insert(imported).values(digest=bindparam("digest"), source=bindparam("source"))

@@ -158,12 +158,15 @@ imported_kind = Table(
     Column("algorithm", String(16), primary_key=True),
     Column("prefix", String(10), primary_key=True),
     Column("characters", Integer, primary_key=True, autoincrement=False),
+    # As model/imported.py reads them. Algorithms may be more in a newer version.
+    CheckConstraint("characters BETWEEN 32 AND 128 AND characters % 2 = 0", "characters"),
+    CheckConstraint("length(prefix) <= 10", "prefix"),
 )
 
 imported = Table(
     "imported",
     metadata,
-    # Of every token and membership that ever was imported, also if it has ended here: it is not brought
+    # Of every token, user and membership that ever was imported, also if it has ended here: it is not brought
     # back by another import. A token's digest, or one that a membership's names make.
     Column("digest", LargeBinary, primary_key=True),
     Column("source", String(16), nullable=False),

@@ -76,12 +76,19 @@ async def store_rehash(connection: Connection, user_id: UserId, password_hash: s
 
 
 async def set_disabled(connection: Connection, user_id: UserId, disabled: bool) -> User:
-    """Disable or enable; a user disabled twice keeps the first time."""
-    moment = database_now() if disabled else None
+    """Disable or enable; a user disabled twice keeps the first time.
+
+    Disabling ends what was begun with the password, as a change of it does: its version shows that after the
+    user was enabled again, too.
+    """
     query = update(user).where(user.c.id == user_id)
     if disabled:
-        query = query.where(user.c.disabled.is_(None))
-    await connection.execute(query.values(disabled=moment))
+        query = query.where(user.c.disabled.is_(None)).values(
+            disabled=database_now(), password_version=user.c.password_version + 1
+        )
+    else:
+        query = query.values(disabled=None)
+    await connection.execute(query)
     return _user((await connection.execute(select(*_COLUMNS).where(user.c.id == user_id))).one())
 
 

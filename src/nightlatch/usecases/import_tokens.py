@@ -78,8 +78,27 @@ async def import_plan(services: Services, plan: Plan, dry_run: bool, progress: P
     await work.run(tokens, work.tokens, "tokens", progress)
     if not dry_run:
         await services.currency.wait_in_force()
-    report.over_limit = await work.over_limit()
     return report
+
+
+async def find_over_limit(services: Services, plan: Plan, report: Report) -> list[OverLimit]:
+    """Organizations with more live tokens than they may have; in a dry run those that would have."""
+    found: list[OverLimit] = []
+    async with services.store.read() as connection:
+        for batch in batches(sorted(plan.organizations)):
+            organizations = await find_organizations(connection, batch, lock=False)
+            counts = await count_live(connection, batch)
+            for id_ in batch:
+                organization = organizations.get(id_)
+                limit, policy = (
+                    (TOKEN_LIMIT_DEFAULT, LimitPolicy.REFUSE)
+                    if organization is None
+                    else (organization.token_limit, organization.limit_policy)
+                )
+                live = counts.get(id_, 0) + report.coming[id_]
+                if live > limit:
+                    found.append(OverLimit(id_, live, limit, policy))
+    return found
 
 
 def user_digest(email: Email) -> bytes:
@@ -90,6 +109,11 @@ def user_digest(email: Email) -> bytes:
 def membership_digest(organization_id: OrganizationId, email: Email) -> bytes:
     """What is recorded of an imported membership."""
     return hashlib.sha256(f"membership\n{organization_id}\n{email}".encode()).digest()
+
+
+def password_digest(email: Email, version: int) -> bytes:
+    """What is recorded of a password that was changed there: the version that it has got here by that."""
+    return hashlib.sha256(f"password\n{version}\n{email}".encode()).digest()
 
 
 def batches(items: Sequence[_Item]) -> Iterator[Sequence[_Item]]:
@@ -118,7 +142,6 @@ class _Import:
         self._remarks = report.remarks
         self._write = not report.dry_run
         self._unusable_hash = unusable_hash
-        self._new_tokens: Counter[OrganizationId] = Counter()
 
     async def run(
         self,
@@ -241,8 +264,9 @@ class _Import:
         users = await find_users(connection, sorted({token.email for token in batch}))
         new = await self._new_tokens_of(connection, batch, organizations, users)
         counts = Counter(token.organization_id for token in new)
-        self._new_tokens += counts
         self._report.tokens.new += len(new)
+        if not self._write:
+            self._report.coming.update(counts)
         if not self._write or not new:
             return
         now = await read_now(connection)
@@ -273,7 +297,12 @@ class _Import:
         present = await find_present(connection, digests)
         recorded = await find_recorded(
             connection,
-            [*digests, *(membership_digest(token.organization_id, token.email) for token in batch)],
+            [
+                *digests,
+                *(membership_digest(token.organization_id, token.email) for token in batch),
+                *(user_digest(email) for email in users),
+                *(password_digest(email, user.password_version) for email, user in users.items()),
+            ],
         )
         members = await find_members(connection, [user.id for user in users.values()])
         new = []
@@ -303,27 +332,13 @@ class _Import:
         user = users.get(token.email)
         if user is not None and user.disabled:
             return Reason.TOKEN_OF_INACTIVE_USER
+        if user is not None and _is_changed_here(token.email, user, recorded):
+            return Reason.ENDED_HERE
         if user is not None and (token.organization_id, user.id) in members:
             return None
         # In a dry run the membership is still to come, unless somebody has ended it here.
         coming = not self._write and membership_digest(token.organization_id, token.email) not in recorded
         return None if coming else Reason.ENDED_HERE
-
-    async def over_limit(self) -> list[OverLimit]:
-        """Organizations with more live tokens than they may have, or would have."""
-        found: list[OverLimit] = []
-        ids = sorted(self._plan.organizations)
-        async with self._services.store.read() as connection:
-            for batch in batches(ids):
-                organizations = await find_organizations(connection, batch, lock=False)
-                live = Counter(await count_live(connection, batch))
-                for organization_id in batch:
-                    organization = organizations.get(organization_id)
-                    limit = TOKEN_LIMIT_DEFAULT if organization is None else organization.token_limit
-                    coming = 0 if self._write else self._new_tokens[organization_id]
-                    if live[organization_id] + coming > limit:
-                        found.append(OverLimit(organization_id, live[organization_id] + coming, limit))
-        return found
 
     def _event(self, organization_id: OrganizationId | None, **counts: int) -> Event:
         detail = {"source": self._plan.service.value, **counts}
@@ -331,6 +346,16 @@ class _Import:
 
 
 _NAMES: Final = {Service.KNOX: "knox", Service.DRF: "Django REST framework"}
+
+
+def _is_changed_here(email: Email, user: FoundUser, recorded: set[bytes]) -> bool:
+    """Whether an imported user's password was changed here, or they were disabled here.
+
+    All their tokens ended then. Who still has the password of there could have had another one made.
+    """
+    if user.password_version == 1 or user_digest(email) not in recorded:
+        return False
+    return password_digest(email, user.password_version) not in recorded
 
 
 def _is_closed(organization: Organization | None) -> bool:

@@ -115,7 +115,7 @@ async def _store(
 
 
 async def _rehash(services: Services, credentials: Credentials, candidate: LoginCandidate) -> str | None:
-    if not services.passwords.needs_rehash(candidate.password_hash):
+    if not services.passwords.needs_rehash(candidate.password_hash, credentials.password):
         return None
     return await services.passwords.hash(credentials.password)
 

@@ -8,8 +8,8 @@ from nightlatch.model.imported import HEX_CHARACTERS_MAX, HEX_CHARACTERS_MIN, is
 from nightlatch.model.moving import Report, Service
 from nightlatch.model.names import is_organization_id
 from nightlatch.store.events import read_now
-from nightlatch.usecases.follow_source import follow_source, note_ended_there
-from nightlatch.usecases.import_tokens import Progress, import_plan
+from nightlatch.usecases.follow_source import find_gone, follow_source, note_gone
+from nightlatch.usecases.import_tokens import Progress, find_over_limit, import_plan
 from nightlatch.usecases.plan_import import TokenForm, plan_import
 from nightlatch.usecases.read_source import SourceOptions, everybody_in, read_mapping, read_source
 from nightlatch.usecases.services import Services
@@ -27,6 +27,8 @@ class Move:
     organization_id: str | None
     follow: bool
     dry_run: bool
+    end_most: bool = False
+    """Follow a source also where most of what was imported is not in it any more."""
 
 
 async def move_in(services: Services, move: Move, progress: Progress) -> Report:
@@ -42,6 +44,8 @@ async def move_in(services: Services, move: Move, progress: Progress) -> Report:
         placements += read_mapping(move.mapping)
     if move.organization_id is not None:
         placements += everybody_in(read.source, move.organization_id)
+    if move.follow and not read.source.users:
+        raise Refused("The source has no users: following it would end everything that was imported.")
     if not placements and read.source.users:
         raise Refused(
             "Nothing says which organization anybody belongs to. Give --mapping FILE, "
@@ -50,11 +54,12 @@ async def move_in(services: Services, move: Move, progress: Progress) -> Report:
     async with services.store.read() as connection:
         now = await read_now(connection)
     plan = plan_import(read.source, placements, move.form, now)
-    if not move.follow:
-        await note_ended_there(services, plan)
+    gone = await find_gone(services, plan, move.end_most if move.follow else None)
+    note_gone(plan, gone, move.follow)
     report = await import_plan(services, plan, move.dry_run, progress)
     if move.follow:
-        await follow_source(services, plan, report)
+        await follow_source(services, plan, gone, report)
+    report.over_limit = await find_over_limit(services, plan, report)
     return report
 
 

@@ -44,16 +44,20 @@ _SHA512_HEX: Final = re.compile(r"[0-9a-f]{128}")
 @dataclass(frozen=True, slots=True)
 class TokenForm:
     """What knox's tokens look like: its settings TOKEN_PREFIX, all there ever were, and
-    AUTH_TOKEN_CHARACTER_LENGTH."""
+    AUTH_TOKEN_CHARACTER_LENGTH.
+
+    `old_knox`: tokens of knox 4 come along though the source has knox 5, which does not accept them.
+    """
 
     prefixes: tuple[str, ...] = ("",)
     characters: int = 64
+    old_knox: bool = False
 
 
 def plan_import(source: Source, placements: Sequence[Placement], form: TokenForm, now: datetime) -> Plan:
     """What becomes of the source's users and tokens, by the placements; `now` is the database's time."""
     remarks = Remarks()
-    emails = _emails(source.users, remarks)
+    emails, every_email = _emails(source.users, remarks)
     keys = _keys_by_name(source.users, emails)
     placed = _placed(placements, keys, remarks)
     organizations = _organization_names(placements, placed)
@@ -64,14 +68,17 @@ def plan_import(source: Source, placements: Sequence[Placement], form: TokenForm
             users.append(_planned_user(user, emails[user.key], roles, remarks))
     _note_ownerless(organizations, users, remarks)
     tokens, kinds, stored = _tokens(source, emails, placed, form, now, remarks)
-    return Plan(source.service, organizations, users, tokens, kinds, stored, remarks)
+    return Plan(source.service, organizations, users, every_email, tokens, kinds, stored, remarks)
 
 
 # --- users --------------------------------------------------------------------------------------
 
 
-def _emails(users: Iterable[SourceUser], remarks: Remarks) -> dict[str, Email]:
-    """By key, the address that each user logs in with: their username where it is one, or their e-mail's."""
+def _emails(users: Iterable[SourceUser], remarks: Remarks) -> tuple[dict[str, Email], frozenset[Email]]:
+    """By key, the address that each user logs in with: their username where it is one, or their e-mail's.
+
+    And all such addresses, also those that several users share.
+    """
     chosen: dict[str, Email] = {}
     by_email = []
     for user in users:
@@ -84,13 +91,14 @@ def _emails(users: Iterable[SourceUser], remarks: Remarks) -> dict[str, Email]:
             chosen[user.key] = email
     # Whose it is that two users share, nobody but the operator knows.
     times = Counter(chosen.values())
+    every = frozenset(times)
     for user in users:
         if user.key in chosen and times[chosen[user.key]] > 1:
             remarks.add(Reason.USER_DUPLICATE, chosen.pop(user.key))
     for user in by_email:
         if user.key in chosen:
             remarks.add(Reason.LOGIN_BY_EMAIL, f"{user.username} -> {chosen[user.key]}")
-    return chosen
+    return chosen, every
 
 
 def _email(text: str) -> Email | None:
@@ -214,18 +222,18 @@ def _tokens(
     tokens: list[PlannedToken] = []
     kinds: set[ImportedKind] = set()
     stored: set[bytes] = set()
-    old: list[str] = []
+    refuses_old = not form.old_knox and any(_is_of_knox_5(token) for token in source.tokens)
     for token in source.tokens:
         name = names.get(token.user_key, "")
         read = _read_key(token) if source.service is Service.DRF else _read_digest(token, form)
-        if token.expiry is None or token.expiry > now:
+        if refuses_old and isinstance(read, _Read) and not _is_of_knox_5(token):
+            read = Reason.TOKEN_OF_OLD_KNOX
+        if (token.expiry is None or token.expiry > now) and read is not Reason.TOKEN_OF_OLD_KNOX:
             stored.update(_stored(source.service, token))
         reason = _reason(token, read, emails, active, now)
         if reason is None:
             place = _place(placed.get(token.user_key, {}))
             if isinstance(place, _Place) and isinstance(read, _Read):
-                if len(token.token_key) == OLD_TOKEN_KEY_CHARACTERS:
-                    old.append(name)
                 kinds.update(read.kinds)
                 tokens.append(
                     PlannedToken(
@@ -240,10 +248,11 @@ def _tokens(
             reason = place if isinstance(place, Reason) else None
         if reason is not None:
             remarks.add(reason, name)
-    if len({kind.algorithm for kind in kinds}) > 1:
-        for name in old:
-            remarks.add(Reason.TOKEN_OF_OLD_KNOX, name)
     return tokens, frozenset(kinds), frozenset(stored)
+
+
+def _is_of_knox_5(token: SourceToken) -> bool:
+    return len(token.token_key) > OLD_TOKEN_KEY_CHARACTERS
 
 
 def _reason(

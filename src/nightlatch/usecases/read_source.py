@@ -78,7 +78,7 @@ def _read_export(service: Service, file: Path, options: SourceOptions) -> Source
         try:
             written = json.loads(line)
             fields, key = dict(written["fields"]), written["pk"]
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             raise Refused(
                 f"{file}, line {number}: expected an object with model, pk and fields, "
                 "as `manage.py dumpdata --format jsonl` writes it."
@@ -184,7 +184,7 @@ def _json_rows(file: Path, lines: Iterable[tuple[int, str]]) -> Iterator[tuple[d
         where = f"{file}, line {number}"
         try:
             row = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             row = None
         if not isinstance(row, dict):
             raise Refused(f"{where}: this is no JSON object.")

@@ -29,6 +29,10 @@ def upgrade() -> None:
         sa.Column("prefix", sa.String(10), nullable=False),
         sa.Column("characters", sa.Integer, autoincrement=False, nullable=False),
         sa.PrimaryKeyConstraint("algorithm", "prefix", "characters", name="imported_kind_pkey"),
+        sa.CheckConstraint(
+            "characters BETWEEN 32 AND 128 AND characters % 2 = 0", name="imported_kind_characters"
+        ),
+        sa.CheckConstraint("length(prefix) <= 10", name="imported_kind_prefix"),
         *integers,
     )
     op.create_table(

@@ -180,6 +180,30 @@ def test_an_api_that_refuses_every_token_does_not_use_up_the_limit(world: World)
         world.clock.advance(61)
 
 
+@pytest.mark.parametrize(("status", "is_repeated"), [(303, False), (302, False), (307, True)])
+def test_a_request_that_was_done_is_not_repeated_for_a_401_behind_its_redirect(
+    world: World, status: int, is_repeated: bool
+) -> None:
+    seen: list[str] = []
+
+    def redirecting(request: httpx.Request) -> httpx.Response:
+        if request.url.host != "api.example.com":
+            return world.server.transport.handle_request(request)
+        seen.append(f"{request.method} {request.url.path}")
+        if request.url.path == "/create":
+            return httpx.Response(status, headers={"Location": "/done"})
+        return httpx.Response(401 if seen.count(seen[-1]) == 1 else 200)
+
+    auth = world.auth()
+    auth.token()
+    with world.client(auth, transport=httpx.MockTransport(redirecting), follow_redirects=True) as client:
+        answer = client.post("/create", json={})
+    if is_repeated:  # 307 sends the same request on: nothing was done before the 401
+        assert (answer.status_code, seen) == (200, ["POST /create", "POST /done"] * 2)
+    else:
+        assert (answer.status_code, seen) == (401, ["POST /create", "GET /done"])
+
+
 def test_a_token_in_the_cache_that_is_dead_too_is_replaced(world: World) -> None:
     first, second = world.client(world.auth()), world.client(world.auth())
     first.get(PATH)
@@ -266,6 +290,31 @@ def test_what_was_lost_is_repeated_where_that_is_safe(
     else:
         with pytest.raises(error):
             client.request(method, PATH, json={})
+
+
+@pytest.mark.parametrize(("method", "attempts"), [("POST", 1), ("GET", 2)])
+def test_a_request_that_was_answered_is_not_repeated_for_a_redirect_to_where_nobody_listens(
+    world: World, method: str, attempts: int
+) -> None:
+    seen: list[str] = []
+
+    def redirecting(request: httpx.Request) -> httpx.Response:
+        if request.url.path != "/gone":
+            seen.append(request.method)
+            return httpx.Response(303, headers={"Location": "/gone"})
+        if len(seen) == 2:
+            return httpx.Response(200)
+        raise httpx.ConnectError("nobody listens")
+
+    with RetryingClient(
+        transport=httpx.MockTransport(redirecting), follow_redirects=True, clock=world.clock
+    ) as client:
+        if attempts == 1:
+            with pytest.raises(httpx.ConnectError):
+                client.request(method, API)
+        else:
+            assert client.request(method, API).status_code == 200
+    assert len(seen) == attempts
 
 
 @pytest.mark.parametrize(("times", "succeeds"), [(1, True), (2, False)])
@@ -562,6 +611,12 @@ def test_the_keyring_keeps_the_token(world: World, tmp_path: Path, monkeypatch: 
         keyring.set_keyring(before)
     assert world.server.logins == 1
     assert [file.suffix for file in tmp_path.iterdir()] == [".lock"]
+
+
+def test_usernames_that_differ_in_letter_case_share_no_token(world: World) -> None:
+    # In Django these are two users.
+    upper = TokenAuth(AUTH, USERNAME.capitalize(), PASSWORD, ORGANIZATION, clock=world.clock)
+    assert upper._service.key != world.auth()._service.key
 
 
 def test_the_password_is_fetched_only_when_it_is_needed(world: World) -> None:

@@ -229,6 +229,8 @@ class TokenAuth(TokenSource, httpx.Auth):
         """Whether the token was refused; a 401 after a redirect to elsewhere is not about it."""
         if response.status_code != 401:
             return False
+        if response.request.method != request.method:
+            return False  # after a redirect such as 303: the request was done, and must not be done twice
         answered, asked = response.request.url, request.url
         return (answered.scheme, answered.netloc) == (asked.scheme, asked.netloc)
 

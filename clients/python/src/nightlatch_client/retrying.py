@@ -51,8 +51,10 @@ class _Attempts:
         """Seconds to wait before the next attempt; None: there is none."""
         if not isinstance(error, _LOST) or _is_permanent(error) or not is_repeatable(self._request):
             return None
-        if not isinstance(error, _NOT_SENT):
-            failed = self._failed(error)
+        failed = self._failed(error)
+        # Where a redirect leads to was not reached: the request itself was, and was answered.
+        redirected = failed is not self._request and OWN not in failed.extensions
+        if redirected or not isinstance(error, _NOT_SENT):
             if failed.extensions.get(OWN) == LOGIN:
                 # The caller's request has not been sent, or was refused. The login may have made a token
                 # though, which nobody knows now and which takes a place until it expires: hence once only.

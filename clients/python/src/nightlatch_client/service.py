@@ -48,8 +48,8 @@ class Service:
     @property
     def key(self) -> str:
         """What names service, user and organization in a cache, and tells none of them."""
-        # E-mail addresses are matched without regard to case.
-        names = [self.url, self.username.lower(), self.organization_id]
+        # In the letter case it was given in: to some services bob and Bob are two users.
+        names = [self.url, self.username, self.organization_id]
         return hashlib.sha256(json.dumps(names).encode()).hexdigest()
 
     def fetch_password(self) -> Secret:

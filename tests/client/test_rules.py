@@ -1,12 +1,15 @@
 """The client's rules, on the fake server that it ships, with a clock that is set by hand."""
 
 import asyncio
+import contextlib
+import itertools
 import logging
 import os
 import ssl
 import stat
+import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,7 @@ import pytest
 
 from nightlatch_client import (
     AsyncRetryingClient,
+    BodyNotRepeatable,
     CacheError,
     FileCache,
     KeyringCache,
@@ -30,6 +34,7 @@ from nightlatch_client import (
     UnexpectedAnswer,
     WrongOrigin,
 )
+from nightlatch_client.kept import Entry
 from nightlatch_client.testing import FakeServer, ManualClock
 
 AUTH = "https://auth.example.com"
@@ -73,6 +78,13 @@ def renewed(auth: TokenAuth) -> None:
     """Wait for what goes on in the background."""
     assert auth._background is not None
     auth._background.join()
+
+
+def ended() -> None:
+    """Wait for what goes on in the background, if anything does."""
+    for thread in threading.enumerate():
+        if thread.name == "nightlatch-client":
+            thread.join()
 
 
 # Renewal.
@@ -365,6 +377,104 @@ def test_who_waits_for_a_hung_login_gives_up(world: World) -> None:
     assert world.cache.lock_nowait(auth._service.key) is not None
     with pytest.raises(LoginBusy):
         world.client(auth).get(PATH)
+
+
+# No token is lost, and no place taken for nothing.
+
+
+class FullCache(MemoryCache):
+    """Has no room for tokens; `small`: but for entries without one."""
+
+    def __init__(self, small: bool) -> None:
+        super().__init__()
+        self.small = small
+
+    def store(self, key: str, entry: Entry) -> None:
+        if entry.token is not None or not self.small:
+            raise CacheError("No space left on device")
+        super().store(key, entry)
+
+
+@pytest.mark.parametrize(("small", "logins"), [(False, 0), (True, 20)])
+def test_a_cache_that_is_full_leaves_no_token_that_nobody_knows(
+    world: World, small: bool, logins: int
+) -> None:
+    auth = world.auth(cache=FullCache(small))
+    for _ in range(20):
+        with pytest.raises(CacheError):
+            world.client(auth).get(PATH)
+        ended()
+    assert (world.server.logins, world.server.live_tokens()) == (logins, 0)
+
+
+def body_once() -> Iterator[bytes]:
+    yield b"{}"
+
+
+def test_an_api_that_refuses_every_body_that_can_be_sent_once_makes_a_handful_of_logins_a_minute(
+    world: World,
+) -> None:
+    def refusing(request: httpx.Request) -> httpx.Response:
+        if request.url.host == "api.example.com":
+            return httpx.Response(401)
+        return world.server.transport.handle_request(request)
+
+    for minute in (1, 2):
+        for _ in range(20):
+            auth = world.auth()  # as in a process of its own
+            with world.client(auth, transport=httpx.MockTransport(refusing)) as client:
+                with contextlib.suppress(BodyNotRepeatable):
+                    assert client.post(PATH, content=body_once()).status_code == 401
+                ended()
+        assert world.server.logins <= 4 * minute
+        assert world.server.live_tokens() == 1
+        world.clock.advance(61)
+
+
+def test_an_api_that_refuses_every_other_request_leaves_one_token_and_makes_a_handful_of_logins(
+    world: World,
+) -> None:
+    count = itertools.count()
+
+    def flapping(request: httpx.Request) -> httpx.Response:
+        if request.url.host == "api.example.com":
+            return httpx.Response(401 if next(count) % 2 == 1 else 200)
+        return world.server.transport.handle_request(request)
+
+    auth = world.auth()
+    with world.client(auth, transport=httpx.MockTransport(flapping)) as client:
+        for _ in range(25):
+            client.get(PATH)
+            ended()
+    assert (world.server.logins, world.server.live_tokens()) == (4, 1)
+
+
+def test_logins_that_are_cancelled_leave_one_token_at_most_that_nobody_knows(world: World) -> None:
+    class Slow(httpx.AsyncBaseTransport):
+        """Lets the service log in, and is cancelled before its answer is there."""
+
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            answer = world.server.transport.handle_request(request)
+            if is_login(request):
+                await asyncio.Event().wait()
+            return answer
+
+    auth = world.auth()
+
+    async def work() -> list[str]:
+        outcomes = []
+        async with httpx.AsyncClient(transport=Slow(), auth=auth) as client:
+            for _ in range(10):
+                try:
+                    answer = await asyncio.wait_for(client.get(API + PATH), 0.2)
+                    outcomes.append(str(answer.status_code))
+                except TimeoutError:
+                    outcomes.append("cancelled")
+                ended()
+        return outcomes
+
+    assert asyncio.run(work()) == ["cancelled"] + ["200"] * 9
+    assert (world.server.logins, world.server.live_tokens()) == (2, 2)
 
 
 # Where secrets may go.

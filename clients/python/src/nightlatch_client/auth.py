@@ -1,5 +1,6 @@
 """Authentication for httpx, sync and async."""
 
+import asyncio
 import contextlib
 import threading
 from collections.abc import AsyncGenerator, Callable, Generator, Sequence
@@ -202,28 +203,37 @@ class TokenAuth(TokenSource, httpx.Auth):
             # Read, or it would hold on to a connection that a login may be waiting for.
             await response.aread()
             refused = held
-        with contextlib.closing(self._keeper.send(repeatable, refused)) as flow:
-            back: Any = None
-            while True:
-                try:
-                    step = flow.send(back)
-                except StopIteration:
-                    break
-                if isinstance(step, Use):
-                    request.headers["Authorization"] = "Token " + step.token
-                    response = yield request
-                    # After it: renewing ends the token that this request is sent with.
-                    self._renew_in_background()
-                    _hide_own(response)
-                    back = 401 if self._is_refusal(request, response) else None
-                    if back == 401:
-                        await response.aread()
-                elif isinstance(step, Ask):
-                    asked = yield request_of(step)
-                    await asked.aread()
-                    back = answer_of(asked)
-                else:
-                    back = await take_async(step, self._clock)
+        logging_in = False
+        try:
+            with contextlib.closing(self._keeper.send(repeatable, refused)) as flow:
+                back: Any = None
+                while True:
+                    try:
+                        step = flow.send(back)
+                    except StopIteration:
+                        break
+                    if isinstance(step, Use):
+                        request.headers["Authorization"] = "Token " + step.token
+                        response = yield request
+                        # After it: renewing ends the token that this request is sent with.
+                        self._renew_in_background()
+                        _hide_own(response)
+                        back = 401 if self._is_refusal(request, response) else None
+                        if back == 401:
+                            await response.aread()
+                    elif isinstance(step, Ask):
+                        logging_in = step.once
+                        asked = yield request_of(step)
+                        await asked.aread()
+                        logging_in = False
+                        back = answer_of(asked)
+                    else:
+                        back = await take_async(step, self._clock)
+        except (GeneratorExit, asyncio.CancelledError):
+            # The first is what httpx closes a flow with, for whatever reason.
+            if logging_in and _is_cancelled():
+                self._in_background(self._keeper.make_up(refused))
+            raise
 
     def _is_refusal(self, request: httpx.Request, response: httpx.Response) -> bool:
         """Whether the token was refused; a 401 after a redirect to elsewhere is not about it."""
@@ -233,6 +243,15 @@ class TokenAuth(TokenSource, httpx.Auth):
             return False  # after a redirect such as 303: the request was done, and must not be done twice
         answered, asked = response.request.url, request.url
         return (answered.scheme, answered.netloc) == (asked.scheme, asked.netloc)
+
+
+def _is_cancelled() -> bool:
+    """Whether the task is being cancelled; not known of trio's."""
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:
+        return False
+    return task is not None and task.cancelling() > 0
 
 
 def _hide_own(response: httpx.Response) -> None:

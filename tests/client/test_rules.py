@@ -238,6 +238,37 @@ def test_a_login_that_is_throttled_waits_as_long_as_was_asked_but_not_for_ever(w
     assert caught.value.retry_after == 60
 
 
+def test_what_the_service_asked_to_wait_holds_for_later_requests_too(world: World) -> None:
+    world.server.fail_next(429, times=1, retry_after=600)
+    for second in range(30):
+        with pytest.raises(Throttled) as caught:
+            world.client(world.auth()).get(PATH)
+        assert caught.value.retry_after == 600 - second
+        world.clock.advance(1)
+    assert len(world.server.requests) == 1
+    # So long as a login waits anyway, it waits.
+    world.clock.advance(550)
+    assert world.client().get(PATH).status_code == 200
+    assert 20 <= sum(world.clock.slept) <= 21
+
+
+def test_a_wrong_password_is_not_tried_with_each_request_but_when_it_is_asked_for(world: World) -> None:
+    wrong = world.auth(password="no")
+    for _ in range(30):
+        with pytest.raises(LoginRefused, match="Unable to log in"):
+            world.client(wrong).get(PATH)
+    assert world.server.attempts == 1
+    world.clock.advance(11)
+    with pytest.raises(LoginRefused):
+        world.client(wrong).get(PATH)
+    assert world.server.attempts == 2
+    right = world.auth()
+    with pytest.raises(LoginRefused, match=r"0 seconds ago.*in 10 seconds"):
+        right.token()
+    right.log_in()
+    assert right.token()
+
+
 def test_a_login_at_an_overloaded_service_is_repeated_within_patience(world: World) -> None:
     world.server.fail_next(503, times=2, retry_after=1)
     assert world.client().get(PATH).status_code == 200

@@ -7,7 +7,8 @@ All of it is flows (steps.py): generators that do no I/O. These are the rules.
 * Only who holds the lock of the cache logs in, and looks into the cache once more before. Waiting is trying
   again, in short pauses: an event loop is not held up, and who waits goes on as soon as a token is there.
 * A login that failed is the answer to all who were waiting for it: 200 waiting threads with a wrong password
-  must not make 200 attempts. Who comes later tries anew.
+  must not make 200 attempts. It is so for who comes later too: for as long as the service asked to wait, or
+  for ten seconds after a wrong password.
 * The new token is in the cache before the old one is ended. Others that still use the old one are answered
   with 401, look into the cache, and go on.
 * A new token that is refused at once says that the API refuses for another reason. Then its 401 is
@@ -50,6 +51,10 @@ SHORT_LIVED_MAX: Final = 3
 refuses now and then, or a body that cannot be sent again to try the new one, must not log in each time."""
 RENEWAL_PAUSE_SECONDS: Final = 60.0
 """How long after a renewal that failed the next is tried."""
+LOGIN_REFUSED_SECONDS: Final = 10.0
+"""How long a login that was refused is not tried again; short, as the password may have been put right."""
+HELD_BACK_MAX: Final = 3600.0
+"""How long a Retry-After is heeded at most."""
 _USES_MAX: Final = 4
 """Tokens that one request is sent with: at hand, two from the cache, and a new one."""
 _LOCK_PAUSE_MIN: Final = 0.005
@@ -166,7 +171,7 @@ class Keeper:
         lock = yield from self._lock()
         try:
             old = yield from self._look()
-            new = yield from self._log_in(self._patience)
+            new = yield from self._log_in(self._patience, heed=False)
             yield from self._keep_new(new)
         finally:
             lock.release()
@@ -299,18 +304,39 @@ class Keeper:
                 self._adopt(token)
                 return token
 
-    def _log_in(self, patience: float) -> Flow[KeptToken]:
+    def _held_back(self, failure: Failure | None, patience: float) -> float:
+        """Seconds to wait before a login may be tried after one that failed. Raises the same error again if
+        they are more than `patience`, or if it will be no better.
+        """
+        if failure is None:
+            return 0.0
+        age = self._clock.wall() - failure.at
+        refused = failure.code == LoginRefused.code
+        left = (LOGIN_REFUSED_SECONDS if refused else min(failure.retry_after or 0.0, HELD_BACK_MAX)) - age
+        if age < 0 or left <= 0:
+            return 0.0
+        if left > patience or refused:
+            error = _error_of(failure)
+            told = f"{error} That was {age:.0f} seconds ago; a login is tried again in {left:.0f} seconds."
+            raise type(error)(told, None if refused else left)
+        return left
+
+    def _log_in(self, patience: float, heed: bool = True) -> Flow[KeptToken]:
         """A new token; while the service asks to wait, waits for `patience` seconds at most.
+
+        `heed`: do not ask so soon after a login that failed; what the service asked to wait holds for all.
 
         The answers 429 and 503 are repeated: after 429 nothing was done, after 503 a token may have been
         made, whose place is taken until it expires. At most a handful of these, as each pause is longer than
         the last.
         """
-        # Can it be kept? On a full disk each request would make a token for nothing.
+        deadline = self._clock.monotonic() + patience
         entry: Entry = yield self._call(self._cache.load, self._key)
+        if heed and (left := self._held_back(entry.failure, patience)) > 0:
+            yield Pause(left)
+        # Can it be kept? On a full disk each request would make a token for nothing.
         yield self._call(self._cache.store, self._key, entry)
         password: Secret = yield Call(self.service.fetch_password, slow=callable(self.service.password))
-        deadline = self._clock.monotonic() + patience
         pause = _LOGIN_PAUSE_MIN
         while True:
             answer: Answer = yield self.service.login(password)

@@ -145,6 +145,32 @@ def test_a_background_that_fails_is_told_to_nobody_and_tried_a_minute_later(
     assert (world.server.logins, world.server.live_tokens()) == (2, 1)
 
 
+def test_a_renewal_that_nobody_answers_keeps_no_process_for_long_and_is_not_tried_by_each(
+    world: World,
+) -> None:
+    attempts = []
+
+    def unreachable(request: httpx.Request) -> httpx.Response:
+        attempts.append(request)
+        raise httpx.ConnectError("nobody listens")
+
+    world.client().get(PATH)
+    world.clock.advance(29 * DAY + 1)
+    for _ in range(5):
+        auth = world.auth(
+            client=lambda: RetryingClient(transport=httpx.MockTransport(unreachable), clock=world.clock)
+        )
+        assert world.client(auth).get(PATH).status_code == 200
+        ended()
+    assert 0 < sum(world.clock.slept) <= 2
+    before = len(attempts)
+    world.clock.advance(61)
+    auth = world.auth()
+    assert world.client(auth).get(PATH).status_code == 200
+    ended()
+    assert (len(attempts), world.server.logins, world.server.live_tokens()) == (before, 2, 1)
+
+
 def test_a_token_that_ends_soon_is_not_sent_any_more(world: World) -> None:
     client = world.client()
     client.get(PATH)

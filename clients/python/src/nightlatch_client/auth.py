@@ -21,6 +21,8 @@ from nightlatch_client.service import Service
 from nightlatch_client.steps import Ask, Flow, Use
 
 PATIENCE_SECONDS: Final = 30.0
+BACKGROUND_PATIENCE_SECONDS: Final = 2.0
+"""A process does not end before what goes on in the background."""
 
 _Result = TypeVar("_Result")
 
@@ -115,8 +117,10 @@ class TokenSource:
         """
         return self._run(self._keeper.revoke(token_id))
 
-    def _run(self, flow: Flow[_Result]) -> _Result:
+    def _run(self, flow: Flow[_Result], patience: float | None = None) -> _Result:
         with self._client() as client:
+            if patience is not None and isinstance(client, RetryingClient):
+                client.patience = min(client.patience, patience)
             return drive(flow, client, self._clock)
 
     def _renew_in_background(self) -> None:
@@ -134,11 +138,12 @@ class TokenSource:
     def _in_background(self, flow: Flow[Any]) -> None:
         thread = threading.Thread(target=self._try, args=(flow,), name="nightlatch-client")
         self._background = thread
-        thread.start()
+        with contextlib.suppress(RuntimeError):  # the interpreter is ending
+            thread.start()
 
     def _try(self, flow: Flow[Any]) -> None:
         try:
-            self._run(flow)
+            self._run(flow, BACKGROUND_PATIENCE_SECONDS)
         except (NightlatchClientError, httpx.HTTPError) as error:
             # The token at hand is good still; when it is not, whoever needs a new one is told.
             LOG.warning("A token could not be renewed or ended in the background (%s).", type(error).__name__)

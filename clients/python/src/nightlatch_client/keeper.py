@@ -149,6 +149,10 @@ class Keeper:
                 return False  # another process has just tried
             if old is None or old.renew_at > now:
                 return False
+            self._held_back(entry.failure, 0.0)
+            # Noted before it is tried, as nothing can be noted when the connection itself fails.
+            tried = Failure(now, LoginError.code, "The token could not be renewed.", None, ahead=True)
+            yield self._call(self._cache.store, self._key, Entry(old, tried))
             new = yield from self._log_in(patience=0.0)
             yield from self._keep_new(new)
         finally:

@@ -112,12 +112,12 @@ class RetryingClient(httpx.Client):
     ) -> None:
         """Takes what httpx.Client takes."""
         super().__init__(*arguments, **options)
-        self._patience = patience
+        self.patience = patience
         self._clock = clock or SystemClock()
 
     def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
         """Send the request, as httpx.Client does."""
-        attempts = _Attempts(request, self._clock, self._patience)
+        attempts = _Attempts(request, self._clock, self.patience)
         while True:
             try:
                 response = super().send(request, **options)
@@ -141,12 +141,12 @@ class AsyncRetryingClient(httpx.AsyncClient):
     ) -> None:
         """Takes what httpx.AsyncClient takes."""
         super().__init__(*arguments, **options)
-        self._patience = patience
+        self.patience = patience
         self._clock = clock or SystemClock()
 
     async def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
         """Send the request, as httpx.AsyncClient does."""
-        attempts = _Attempts(request, self._clock, self._patience)
+        attempts = _Attempts(request, self._clock, self.patience)
         while True:
             try:
                 response = await super().send(request, **options)

@@ -2,11 +2,14 @@
 
 import asyncio
 import contextlib
+import gc
 import itertools
 import logging
 import os
 import ssl
 import stat
+import subprocess
+import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator
@@ -34,6 +37,7 @@ from nightlatch_client import (
     UnexpectedAnswer,
     WrongOrigin,
 )
+from nightlatch_client.cache import Lock
 from nightlatch_client.kept import Entry
 from nightlatch_client.testing import FakeServer, ManualClock
 
@@ -818,6 +822,83 @@ def test_a_request_that_is_cancelled_while_it_logs_in_keeps_nobody_waiting(world
 
     asyncio.run(work())
     assert world.client().get(PATH).status_code == 200
+
+
+def test_a_lock_that_arrives_for_a_task_that_was_cancelled_is_released(world: World, tmp_path: Path) -> None:
+    taking, cancelled = threading.Event(), threading.Event()
+
+    class Slow(FileCache):
+        """As a keyring is: its locks are taken in a thread."""
+
+        slow = True
+
+        def lock_nowait(self, key: str) -> Lock | None:
+            taking.set()
+            cancelled.wait(10)
+            return super().lock_nowait(key)
+
+    async def work() -> None:
+        async with httpx.AsyncClient(
+            transport=world.server.transport, auth=world.auth(cache=Slow(tmp_path))
+        ) as client:
+            task = asyncio.create_task(client.get(API + PATH))
+            await asyncio.to_thread(taking.wait, 10)
+            task.cancel()
+            cancelled.set()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+    asyncio.run(work())
+    gc.collect()
+    lock = FileCache(tmp_path).lock_nowait(world.auth()._service.key)
+    assert lock is not None
+    lock.release()
+
+
+def run_alone(script: str, *arguments: str) -> None:
+    """Run it in an interpreter of its own: this one has threads, and must not fork."""
+    subprocess.run([sys.executable, "-c", script, *arguments], check=True, timeout=60)
+
+
+def test_a_lock_does_not_outlive_its_holder_in_a_child_that_it_forked(tmp_path: Path) -> None:
+    script = """
+import os, sys, time
+from nightlatch_client import FileCache
+
+cache = FileCache(sys.argv[1])
+read, write = os.pipe()
+if (holder := os.fork()) == 0:
+    os.close(write)
+    lock = cache.lock_nowait("key")
+    if os.fork() == 0:
+        os.read(read, 1)  # lives until the other end is closed
+        os._exit(0)
+    os._exit(1 if lock is None else 0)
+assert os.waitpid(holder, 0)[1] == 0
+end = time.monotonic() + 10
+while cache.lock_nowait("key") is None and time.monotonic() < end:
+    time.sleep(0.01)  # the child is young
+assert time.monotonic() < end
+"""
+    run_alone(script, str(tmp_path))
+
+
+def test_a_child_does_not_wait_for_a_lock_of_its_own_memory_that_was_held_as_it_was_forked(
+    tmp_path: Path,
+) -> None:
+    script = """
+import os, sys
+from nightlatch_client import FileCache, MemoryCache
+
+for cache, is_free in [(MemoryCache(), True), (FileCache(sys.argv[1]), False)]:
+    lock = cache.lock_nowait("key")
+    if (child := os.fork()) == 0:
+        os._exit(0 if (cache.lock_nowait("key") is not None) == is_free else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert cache.lock_nowait("key") is None  # the parent has it still
+    lock.release()
+"""
+    run_alone(script, str(tmp_path))
 
 
 def test_a_refused_login_names_what_the_service_said(world: World) -> None:

@@ -563,6 +563,36 @@ def test_an_unusable_url_is_told(url: str) -> None:
         TokenAuth(url, USERNAME, PASSWORD, ORGANIZATION)
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_what_goes_to_this_machine_goes_through_no_proxy_of_the_environment(
+    monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    server = FakeServer()
+    server.add_user(USERNAME, PASSWORD, ORGANIZATION)
+    with server.serving() as url:
+        url = url.replace("127.0.0.1", host)
+        auth = TokenAuth(url, USERNAME, PASSWORD, ORGANIZATION, cache=MemoryCache())
+        auth.log_in()
+        with RetryingClient(auth=auth, base_url=url, patience=0) as client:
+            assert client.get(PATH).status_code == 200
+
+        async def work() -> int:
+            async with AsyncRetryingClient(auth=auth, base_url=url, patience=0) as client:
+                return (await client.get(PATH)).status_code
+
+        assert asyncio.run(work()) == 200
+        # But for one that was named.
+        with (
+            RetryingClient(auth=auth, base_url=url, patience=0, proxy="http://127.0.0.1:1") as client,
+            pytest.raises(httpx.ConnectError),
+        ):
+            client.get(PATH)
+
+
 def test_a_token_goes_to_the_first_origin_and_its_own_service_and_nowhere_else(world: World) -> None:
     client = world.client()
     client.get(PATH)

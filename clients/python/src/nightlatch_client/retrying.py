@@ -20,6 +20,8 @@ _PAUSE_MIN: Final = 0.1
 _PAUSE_MAX: Final = 3.0
 _LOST_LOGINS_MAX: Final = 1
 
+_LOOPBACK: Final = ("all://localhost", "all://*.localhost", "all://127.0.0.1", "all://[::1]")
+
 _random: Final = SystemRandom()
 
 
@@ -100,18 +102,29 @@ def _is_permanent(error: BaseException) -> bool:
     return False
 
 
+def _without_proxy(options: dict[str, Any]) -> dict[str, Any]:
+    """The options, so that the environment's proxy (HTTP_PROXY) is not used for this machine: plain http is
+    allowed to it, which the proxy could read.
+    """
+    if options.get("proxy") is not None:
+        return options
+    direct = dict.fromkeys(_LOOPBACK)
+    return {**options, "mounts": {**direct, **(options.get("mounts") or {})}}
+
+
 class RetryingClient(httpx.Client):
     """httpx.Client that repeats what was lost, or answered with 429, 502, 503 or 504, for `patience` seconds.
 
     With growing pauses, and not before Retry-After. Repeats idempotent requests (RFC 9110 section 9.2.2)
-    whose body can be sent again; any other only if it never left.
+    whose body can be sent again; any other only if it never left. Uses the environment's proxies, but not for
+    this machine.
     """
 
     def __init__(
         self, *arguments: Any, patience: float = 30.0, clock: Clock | None = None, **options: Any
     ) -> None:
         """Takes what httpx.Client takes."""
-        super().__init__(*arguments, **options)
+        super().__init__(*arguments, **_without_proxy(options))
         self.patience = patience
         self._clock = clock or SystemClock()
 
@@ -140,7 +153,7 @@ class AsyncRetryingClient(httpx.AsyncClient):
         self, *arguments: Any, patience: float = 30.0, clock: Clock | None = None, **options: Any
     ) -> None:
         """Takes what httpx.AsyncClient takes."""
-        super().__init__(*arguments, **options)
+        super().__init__(*arguments, **_without_proxy(options))
         self.patience = patience
         self._clock = clock or SystemClock()
 

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gc
+import io
 import itertools
 import logging
 import os
@@ -19,6 +20,7 @@ from typing import Any
 
 import httpx
 import pytest
+import requests
 
 from nightlatch_client import (
     AsyncRetryingClient,
@@ -39,6 +41,7 @@ from nightlatch_client import (
 )
 from nightlatch_client.cache import Lock
 from nightlatch_client.kept import Entry
+from nightlatch_client.requests_auth import RequestsTokenAuth
 from nightlatch_client.testing import FakeServer, ManualClock
 
 AUTH = "https://auth.example.com"
@@ -363,6 +366,42 @@ def test_what_was_lost_is_repeated_where_that_is_safe(
     else:
         with pytest.raises(error):
             client.request(method, PATH, json={})
+
+
+def test_a_body_from_a_file_that_a_redirect_dropped_is_no_error_of_requests(world: World) -> None:
+    refusing = [True]
+
+    class Redirecting(requests.adapters.BaseAdapter):
+        def send(self, request: requests.PreparedRequest, **_: Any) -> requests.Response:  # type: ignore[override]
+            response = requests.Response()
+            response.request, response.url, response.raw = request, str(request.url), io.BytesIO()
+            response.connection = self  # type: ignore[assignment]
+            if str(request.url).endswith("/create"):
+                response.status_code = 303
+                response.headers["Location"] = "/done"
+            else:
+                response.status_code = 401 if refusing.pop() else 200
+                refusing.append(False)
+            return response
+
+        def close(self) -> None:
+            pass
+
+    auth = RequestsTokenAuth(
+        AUTH,
+        USERNAME,
+        PASSWORD,
+        ORGANIZATION,
+        cache=world.cache,
+        clock=world.clock,
+        client=world.own_client,
+    )
+    auth.token()
+    with requests.Session() as session:
+        session.mount("https://", Redirecting())
+        session.auth = auth
+        answer = session.post(f"{API}/create", data=io.BytesIO(b"{}"), timeout=30)
+    assert answer.status_code == 200
 
 
 @pytest.mark.parametrize(("method", "attempts"), [("POST", 1), ("GET", 2)])
@@ -729,6 +768,17 @@ def test_no_secret_shows_in_reprs_logs_errors_and_tracebacks_with_variables(
     for secret in (CANARY, *tokens):
         assert secret not in text
     assert len(tokens) >= 2
+
+
+def test_a_password_that_is_no_text_is_told_without_it(world: World) -> None:
+    auth = world.auth(password=f"\udce4{CANARY}")
+    failures: list[Callable[[], Any]] = [lambda: auth.revoke("id"), auth.list_tokens, auth.log_in]
+    for failure in failures:
+        with pytest.raises(ValueError, match="password") as caught:
+            failure()
+        assert CANARY not in repr(caught.value)
+        assert caught.value.__cause__ is None
+        assert caught.value.__context__ is None
 
 
 # Where tokens are kept.

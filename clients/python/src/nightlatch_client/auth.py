@@ -17,6 +17,7 @@ from nightlatch_client.keeper import LOG, Keeper
 from nightlatch_client.kept import KeptToken
 from nightlatch_client.origin import Destinations, origin_of, refuse_plain_http
 from nightlatch_client.retrying import RetryingClient, is_repeatable
+from nightlatch_client.secret import is_text
 from nightlatch_client.service import Service
 from nightlatch_client.steps import Ask, Flow, Use
 
@@ -56,7 +57,7 @@ class TokenSource:
         Raises PlainHttpRefused, ValueError.
         """
         for name, value in (("username", username), ("organization_id", organization_id)):
-            if not isinstance(value, str) or not value:
+            if not value or not is_text(value):
                 raise ValueError(f"{name} is empty or no text")
         try:
             origin = origin_of(url)

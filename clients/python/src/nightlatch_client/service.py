@@ -53,8 +53,12 @@ class Service:
         return hashlib.sha256(json.dumps(names).encode()).hexdigest()
 
     def fetch_password(self) -> Secret:
-        """The password, from where it is kept."""
-        return Secret(self.password() if callable(self.password) else self.password)
+        """The password, from where it is kept. Raises ValueError if it is no text."""
+        password = Secret(self.password() if callable(self.password) else self.password)
+        if not password.is_text():
+            # Told here: an encoder's error would hold the password.
+            raise ValueError("the password is no text that UTF-8 has: a str without surrogates")
+        return password
 
     def login(self, password: Secret) -> Ask:
         """Log in."""

@@ -288,18 +288,20 @@ def test_what_the_service_asked_to_wait_holds_for_later_requests_too(world: Worl
 def test_a_wrong_password_is_not_tried_with_each_request_but_when_it_is_asked_for(world: World) -> None:
     wrong = world.auth(password="no")
     for _ in range(30):
-        with pytest.raises(LoginRefused, match="Unable to log in"):
-            world.client(wrong).get(PATH)
+        with pytest.raises(LoginRefused, match="Unable to log in"), world.client(wrong) as client:
+            client.get(PATH)
     assert world.server.attempts == 1
     world.clock.advance(11)
     with pytest.raises(LoginRefused):
         world.client(wrong).get(PATH)
     assert world.server.attempts == 2
-    right = world.auth()
     with pytest.raises(LoginRefused, match=r"0 seconds ago.*in 10 seconds"):
-        right.token()
-    right.log_in()
-    assert right.token()
+        wrong.token()
+    with pytest.raises(LoginRefused):
+        wrong.log_in()
+    assert world.server.attempts == 3
+    # Another password is not held up.
+    assert world.auth().token()
 
 
 def test_a_login_at_an_overloaded_service_is_repeated_within_patience(world: World) -> None:

@@ -7,8 +7,8 @@ All of it is flows (steps.py): generators that do no I/O. These are the rules.
 * Only who holds the lock of the cache logs in, and looks into the cache once more before. Waiting is trying
   again, in short pauses: an event loop is not held up, and who waits goes on as soon as a token is there.
 * A login that failed is the answer to all who were waiting for it: 200 waiting threads with a wrong password
-  must not make 200 attempts. It is so for who comes later too: for as long as the service asked to wait, or
-  for ten seconds after a wrong password.
+  must not make 200 attempts. It is so for who comes later too: for as long as the service asked to wait, and
+  for ten seconds with the same wrong password.
 * The new token is in the cache before the old one is ended. Others that still use the old one are answered
   with 401, look into the cache, and go on.
 * A new token that is refused at once says that the API refuses for another reason. Then its 401 is
@@ -52,7 +52,7 @@ refuses now and then, or a body that cannot be sent again to try the new one, mu
 RENEWAL_PAUSE_SECONDS: Final = 60.0
 """How long after a renewal that failed the next is tried."""
 LOGIN_REFUSED_SECONDS: Final = 10.0
-"""How long a login that was refused is not tried again; short, as the password may have been put right."""
+"""How long a password that was refused is not tried again; short, as the user may be made meanwhile."""
 HELD_BACK_MAX: Final = 3600.0
 """How long a Retry-After is heeded at most."""
 _USES_MAX: Final = 4
@@ -92,6 +92,7 @@ class Keeper:
         # When the token at hand is not to be used any more without a look around; -1: at once.
         self._look_at = -1.0
         self._renewal_at = -1.0
+        self._login_refused: tuple[int, float, str] | None = None
 
     def at_hand_nowait(self) -> KeptToken | None:
         """The token to use without another thought, or None: then `send` finds one."""
@@ -310,20 +311,28 @@ class Keeper:
 
     def _held_back(self, failure: Failure | None, patience: float) -> float:
         """Seconds to wait before a login may be tried after one that failed. Raises the same error again if
-        they are more than `patience`, or if it will be no better.
+        they are more than `patience`.
         """
         if failure is None:
             return 0.0
         age = self._clock.wall() - failure.at
-        refused = failure.code == LoginRefused.code
-        left = (LOGIN_REFUSED_SECONDS if refused else min(failure.retry_after or 0.0, HELD_BACK_MAX)) - age
+        left = min(failure.retry_after or 0.0, HELD_BACK_MAX) - age
         if age < 0 or left <= 0:
             return 0.0
-        if left > patience or refused:
-            error = _error_of(failure)
-            told = f"{error} That was {age:.0f} seconds ago; a login is tried again in {left:.0f} seconds."
-            raise type(error)(told, None if refused else left)
+        if left > patience:
+            raise type(_error_of(failure))(_again(failure.message, age, left), left)
         return left
+
+    def _refuse_again(self, password: Secret) -> None:
+        """Raise LoginRefused if the same password was just refused. Another one is not held up by it, which
+        is why this is not in the cache: nothing about a password is.
+        """
+        if self._login_refused is None:
+            return
+        digest, at, message = self._login_refused
+        age = self._clock.wall() - at
+        if digest == password.digest() and 0 <= age < LOGIN_REFUSED_SECONDS:
+            raise LoginRefused(_again(message, age, LOGIN_REFUSED_SECONDS - age))
 
     def _log_in(self, patience: float, heed: bool = True) -> Flow[KeptToken]:
         """A new token; while the service asks to wait, waits for `patience` seconds at most.
@@ -334,13 +343,16 @@ class Keeper:
         made, whose place is taken until it expires. At most a handful of these, as each pause is longer than
         the last.
         """
-        deadline = self._clock.monotonic() + patience
         entry: Entry = yield self._call(self._cache.load, self._key)
-        if heed and (left := self._held_back(entry.failure, patience)) > 0:
+        left = self._held_back(entry.failure, patience) if heed else 0.0
+        if left > 0:
             yield Pause(left)
         # Can it be kept? On a full disk each request would make a token for nothing.
         yield self._call(self._cache.store, self._key, entry)
         password: Secret = yield Call(self.service.fetch_password, slow=callable(self.service.password))
+        if heed:
+            self._refuse_again(password)
+        deadline = self._clock.monotonic() + patience - left
         pause = _LOGIN_PAUSE_MIN
         while True:
             answer: Answer = yield self.service.login(password)
@@ -352,6 +364,8 @@ class Keeper:
             # Not all at the same moment, and never before the time that was asked for.
             wait = _random.uniform(wait, wait + pause)
             if not isinstance(error, Throttled | Overloaded) or self._clock.monotonic() + wait > deadline:
+                if isinstance(error, LoginRefused):
+                    self._login_refused = (password.digest(), now, str(error))
                 if isinstance(error, LimitReached):
                     error = yield from self._with_tokens(error, password)
                 yield from self._keep_failure(error, ahead=patience <= 0)
@@ -450,6 +464,10 @@ class _Waiting:
         seconds = _random.uniform(self._seconds / 2, self._seconds)
         self._seconds = min(self._seconds * 1.5, _LOCK_PAUSE_MAX)
         return Pause(seconds)
+
+
+def _again(message: str, age: float, left: float) -> str:
+    return f"{message} That was {age:.0f} seconds ago; it is asked again in {left:.0f} seconds."
 
 
 def _error_of(failure: Failure) -> LoginError:

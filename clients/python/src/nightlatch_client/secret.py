@@ -21,6 +21,10 @@ class Secret:
         """Whether it is a str that UTF-8 can encode."""
         return is_text(self._text)
 
+    def digest(self) -> int:
+        """To tell whether another is the same text, in this process only: its key is the process's own."""
+        return hash(self._text)
+
     def reveal(self) -> str:
         """The text."""
         return self._text

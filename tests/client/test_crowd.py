@@ -16,7 +16,7 @@ pytestmark = pytest.mark.slow
 RUNS = [("nightlatch", event) for event in EVENTS] + [("knox", "nothing"), ("knox", "revoked")]
 
 
-@pytest.mark.parametrize(("running_service", "event"), RUNS, indirect=["running_service"])
+@pytest.mark.parametrize(("running_service", "event"), RUNS, indirect=["running_service"], scope="module")
 def test_a_crowd_logs_in_once_and_no_request_fails(
     event: str, service: NightlatchService | KnoxService, tmp_path: Path
 ) -> None:

@@ -121,6 +121,35 @@ def test_what_goes_wrong_is_a_sentence(command: Command) -> None:
     assert "secret-argument" not in command.run("token", "secret-argument", code=2).stderr
 
 
+def test_a_profile_that_moves_to_another_service_takes_no_permissions_along(tmp_path: Path) -> None:
+    fake = FakeServer()
+    fake.add_user("a@example.com", "pw", "org")
+    file = tmp_path / ".config" / "nightlatch-client" / "profiles.json"
+
+    def log_in(*arguments: str) -> str:
+        return subprocess.run(
+            [sys.executable, "-m", "nightlatch_client", "login", *arguments],
+            env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "NIGHTLATCH_CLIENT_PASSWORD": "pw"},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        ).stderr
+
+    def kept() -> tuple[list[str], bool]:
+        profile = json.loads(file.read_text())["profiles"]["default"]
+        return profile["origins"], profile["plain_http"]
+
+    with fake.serving() as first, fake.serving() as second:
+        who = ("--username", "a@example.com", "--organization", "org")
+        assert log_in("--url", first, *who, "--api", "https://api.example.com", "--plain-http") == ""
+        assert log_in("--url", first + "/") == ""
+        assert kept() == (["https://api.example.com"], True)
+        assert "not encrypted" in log_in("--url", "http://a.example")
+        assert log_in("--url", second) == ""
+    assert kept() == ([], False)
+
+
 def test_something_that_takes_longer_than_a_second_is_noted(tmp_path: Path) -> None:
     fake = FakeServer()
     fake.add_user("a@example.com", "pw", "org")

@@ -1,5 +1,5 @@
 """One token for all processes and threads of a machine, whatever happens to it. Full size:
-tests/client/__main__.py.
+tests/client/__main__.py; against knox with all that happens, too.
 """
 
 from pathlib import Path
@@ -13,7 +13,10 @@ SIZES = {"nightlatch": Size(8, 4, 25), "knox": Size(4, 4, 10)}
 pytestmark = pytest.mark.slow
 
 
-@pytest.mark.parametrize("event", EVENTS)
+RUNS = [("nightlatch", event) for event in EVENTS] + [("knox", "nothing"), ("knox", "revoked")]
+
+
+@pytest.mark.parametrize(("running_service", "event"), RUNS, indirect=["running_service"], scope="module")
 def test_a_crowd_logs_in_once_and_no_request_fails(
     event: str, service: NightlatchService | KnoxService, tmp_path: Path
 ) -> None:

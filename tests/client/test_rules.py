@@ -1,21 +1,30 @@
 """The client's rules, on the fake server that it ships, with a clock that is set by hand."""
 
 import asyncio
+import contextlib
+import gc
+import io
+import itertools
 import logging
 import os
 import ssl
 import stat
+import subprocess
+import sys
+import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+import requests
 
 from nightlatch_client import (
     AsyncRetryingClient,
+    BodyNotRepeatable,
     CacheError,
     FileCache,
     KeyringCache,
@@ -30,6 +39,9 @@ from nightlatch_client import (
     UnexpectedAnswer,
     WrongOrigin,
 )
+from nightlatch_client.cache import Lock
+from nightlatch_client.kept import Entry
+from nightlatch_client.requests_auth import RequestsTokenAuth
 from nightlatch_client.testing import FakeServer, ManualClock
 
 AUTH = "https://auth.example.com"
@@ -73,6 +85,13 @@ def renewed(auth: TokenAuth) -> None:
     """Wait for what goes on in the background."""
     assert auth._background is not None
     auth._background.join()
+
+
+def ended() -> None:
+    """Wait for what goes on in the background, if anything does."""
+    for thread in threading.enumerate():
+        if thread.name == "nightlatch-client":
+            thread.join()
 
 
 # Renewal.
@@ -133,6 +152,32 @@ def test_a_background_that_fails_is_told_to_nobody_and_tried_a_minute_later(
     assert (world.server.logins, world.server.live_tokens()) == (2, 1)
 
 
+def test_a_renewal_that_nobody_answers_keeps_no_process_for_long_and_is_not_tried_by_each(
+    world: World,
+) -> None:
+    attempts = []
+
+    def unreachable(request: httpx.Request) -> httpx.Response:
+        attempts.append(request)
+        raise httpx.ConnectError("nobody listens")
+
+    world.client().get(PATH)
+    world.clock.advance(29 * DAY + 1)
+    for _ in range(5):
+        auth = world.auth(
+            client=lambda: RetryingClient(transport=httpx.MockTransport(unreachable), clock=world.clock)
+        )
+        assert world.client(auth).get(PATH).status_code == 200
+        ended()
+    assert 0 < sum(world.clock.slept) <= 2
+    before = len(attempts)
+    world.clock.advance(61)
+    auth = world.auth()
+    assert world.client(auth).get(PATH).status_code == 200
+    ended()
+    assert (len(attempts), world.server.logins, world.server.live_tokens()) == (before, 2, 1)
+
+
 def test_a_token_that_ends_soon_is_not_sent_any_more(world: World) -> None:
     client = world.client()
     client.get(PATH)
@@ -180,6 +225,30 @@ def test_an_api_that_refuses_every_token_does_not_use_up_the_limit(world: World)
         world.clock.advance(61)
 
 
+@pytest.mark.parametrize(("status", "is_repeated"), [(303, False), (302, False), (307, True)])
+def test_a_request_that_was_done_is_not_repeated_for_a_401_behind_its_redirect(
+    world: World, status: int, is_repeated: bool
+) -> None:
+    seen: list[str] = []
+
+    def redirecting(request: httpx.Request) -> httpx.Response:
+        if request.url.host != "api.example.com":
+            return world.server.transport.handle_request(request)
+        seen.append(f"{request.method} {request.url.path}")
+        if request.url.path == "/create":
+            return httpx.Response(status, headers={"Location": "/done"})
+        return httpx.Response(401 if seen.count(seen[-1]) == 1 else 200)
+
+    auth = world.auth()
+    auth.token()
+    with world.client(auth, transport=httpx.MockTransport(redirecting), follow_redirects=True) as client:
+        answer = client.post("/create", json={})
+    if is_repeated:  # 307 sends the same request on: nothing was done before the 401
+        assert (answer.status_code, seen) == (200, ["POST /create", "POST /done"] * 2)
+    else:
+        assert (answer.status_code, seen) == (401, ["POST /create", "GET /done"])
+
+
 def test_a_token_in_the_cache_that_is_dead_too_is_replaced(world: World) -> None:
     first, second = world.client(world.auth()), world.client(world.auth())
     first.get(PATH)
@@ -200,6 +269,39 @@ def test_a_login_that_is_throttled_waits_as_long_as_was_asked_but_not_for_ever(w
     with pytest.raises(Throttled) as caught:
         world.client(world.auth(cache=MemoryCache())).get(PATH)
     assert caught.value.retry_after == 60
+
+
+def test_what_the_service_asked_to_wait_holds_for_later_requests_too(world: World) -> None:
+    world.server.fail_next(429, times=1, retry_after=600)
+    for second in range(30):
+        with pytest.raises(Throttled) as caught:
+            world.client(world.auth()).get(PATH)
+        assert caught.value.retry_after == 600 - second
+        world.clock.advance(1)
+    assert len(world.server.requests) == 1
+    # So long as a login waits anyway, it waits.
+    world.clock.advance(550)
+    assert world.client().get(PATH).status_code == 200
+    assert 20 <= sum(world.clock.slept) <= 21
+
+
+def test_a_wrong_password_is_not_tried_with_each_request_but_when_it_is_asked_for(world: World) -> None:
+    wrong = world.auth(password="no")
+    for _ in range(30):
+        with pytest.raises(LoginRefused, match="Unable to log in"), world.client(wrong) as client:
+            client.get(PATH)
+    assert world.server.attempts == 1
+    world.clock.advance(11)
+    with pytest.raises(LoginRefused):
+        world.client(wrong).get(PATH)
+    assert world.server.attempts == 2
+    with pytest.raises(LoginRefused, match=r"0 seconds ago.*in 10 seconds"):
+        wrong.token()
+    with pytest.raises(LoginRefused):
+        wrong.log_in()
+    assert world.server.attempts == 3
+    # Another password is not held up.
+    assert world.auth().token()
 
 
 def test_a_login_at_an_overloaded_service_is_repeated_within_patience(world: World) -> None:
@@ -268,6 +370,67 @@ def test_what_was_lost_is_repeated_where_that_is_safe(
             client.request(method, PATH, json={})
 
 
+def test_a_body_from_a_file_that_a_redirect_dropped_is_no_error_of_requests(world: World) -> None:
+    refusing = [True]
+
+    class Redirecting(requests.adapters.BaseAdapter):
+        def send(self, request: requests.PreparedRequest, **_: Any) -> requests.Response:  # type: ignore[override]
+            response = requests.Response()
+            response.request, response.url, response.raw = request, str(request.url), io.BytesIO()
+            response.connection = self  # type: ignore[assignment]
+            if str(request.url).endswith("/create"):
+                response.status_code = 303
+                response.headers["Location"] = "/done"
+            else:
+                response.status_code = 401 if refusing.pop() else 200
+                refusing.append(False)
+            return response
+
+        def close(self) -> None:
+            pass
+
+    auth = RequestsTokenAuth(
+        AUTH,
+        USERNAME,
+        PASSWORD,
+        ORGANIZATION,
+        cache=world.cache,
+        clock=world.clock,
+        client=world.own_client,
+    )
+    auth.token()
+    with requests.Session() as session:
+        session.mount("https://", Redirecting())
+        session.auth = auth
+        answer = session.post(f"{API}/create", data=io.BytesIO(b"{}"), timeout=30)
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize(("method", "attempts"), [("POST", 1), ("GET", 2)])
+def test_a_request_that_was_answered_is_not_repeated_for_a_redirect_to_where_nobody_listens(
+    world: World, method: str, attempts: int
+) -> None:
+    seen: list[str] = []
+
+    def redirecting(request: httpx.Request) -> httpx.Response:
+        if request.url.path != "/gone":
+            seen.append(request.method)
+            return httpx.Response(303, headers={"Location": "/gone"})
+        if len(seen) == 2:
+            return httpx.Response(200)
+        raise httpx.ConnectError("nobody listens")
+
+    with RetryingClient(
+        transport=httpx.MockTransport(redirecting), follow_redirects=True, clock=world.clock
+    ) as client:
+        if attempts == 1:
+            with pytest.raises(httpx.ConnectError):
+                client.request(method, API)
+        else:
+            assert client.request(method, API).status_code == 200
+    assert len(seen) == attempts
+
+
 @pytest.mark.parametrize(("times", "succeeds"), [(1, True), (2, False)])
 def test_a_login_whose_answer_was_lost_is_repeated_once_and_makes_one_token_too_many_at_most(
     world: World, times: int, succeeds: bool
@@ -318,6 +481,104 @@ def test_who_waits_for_a_hung_login_gives_up(world: World) -> None:
         world.client(auth).get(PATH)
 
 
+# No token is lost, and no place taken for nothing.
+
+
+class FullCache(MemoryCache):
+    """Has no room for tokens; `small`: but for entries without one."""
+
+    def __init__(self, small: bool) -> None:
+        super().__init__()
+        self.small = small
+
+    def store(self, key: str, entry: Entry) -> None:
+        if entry.token is not None or not self.small:
+            raise CacheError("No space left on device")
+        super().store(key, entry)
+
+
+@pytest.mark.parametrize(("small", "logins"), [(False, 0), (True, 20)])
+def test_a_cache_that_is_full_leaves_no_token_that_nobody_knows(
+    world: World, small: bool, logins: int
+) -> None:
+    auth = world.auth(cache=FullCache(small))
+    for _ in range(20):
+        with pytest.raises(CacheError):
+            world.client(auth).get(PATH)
+        ended()
+    assert (world.server.logins, world.server.live_tokens()) == (logins, 0)
+
+
+def body_once() -> Iterator[bytes]:
+    yield b"{}"
+
+
+def test_an_api_that_refuses_every_body_that_can_be_sent_once_makes_a_handful_of_logins_a_minute(
+    world: World,
+) -> None:
+    def refusing(request: httpx.Request) -> httpx.Response:
+        if request.url.host == "api.example.com":
+            return httpx.Response(401)
+        return world.server.transport.handle_request(request)
+
+    for minute in (1, 2):
+        for _ in range(20):
+            auth = world.auth()  # as in a process of its own
+            with world.client(auth, transport=httpx.MockTransport(refusing)) as client:
+                with contextlib.suppress(BodyNotRepeatable):
+                    assert client.post(PATH, content=body_once()).status_code == 401
+                ended()
+        assert world.server.logins <= 4 * minute
+        assert world.server.live_tokens() == 1
+        world.clock.advance(61)
+
+
+def test_an_api_that_refuses_every_other_request_leaves_one_token_and_makes_a_handful_of_logins(
+    world: World,
+) -> None:
+    count = itertools.count()
+
+    def flapping(request: httpx.Request) -> httpx.Response:
+        if request.url.host == "api.example.com":
+            return httpx.Response(401 if next(count) % 2 == 1 else 200)
+        return world.server.transport.handle_request(request)
+
+    auth = world.auth()
+    with world.client(auth, transport=httpx.MockTransport(flapping)) as client:
+        for _ in range(25):
+            client.get(PATH)
+            ended()
+    assert (world.server.logins, world.server.live_tokens()) == (4, 1)
+
+
+def test_logins_that_are_cancelled_leave_one_token_at_most_that_nobody_knows(world: World) -> None:
+    class Slow(httpx.AsyncBaseTransport):
+        """Lets the service log in, and is cancelled before its answer is there."""
+
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            answer = world.server.transport.handle_request(request)
+            if is_login(request):
+                await asyncio.Event().wait()
+            return answer
+
+    auth = world.auth()
+
+    async def work() -> list[str]:
+        outcomes = []
+        async with httpx.AsyncClient(transport=Slow(), auth=auth) as client:
+            for _ in range(10):
+                try:
+                    answer = await asyncio.wait_for(client.get(API + PATH), 0.5)
+                    outcomes.append(str(answer.status_code))
+                except TimeoutError:
+                    outcomes.append("cancelled")
+                ended()
+        return outcomes
+
+    assert asyncio.run(work()) == ["cancelled"] + ["200"] * 9
+    assert (world.server.logins, world.server.live_tokens()) == (2, 2)
+
+
 # Where secrets may go.
 
 
@@ -341,6 +602,36 @@ def test_loopback_and_https_are_not(url: str) -> None:
 def test_an_unusable_url_is_told(url: str) -> None:
     with pytest.raises(ValueError, match=r"^url or origins: "):
         TokenAuth(url, USERNAME, PASSWORD, ORGANIZATION)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_what_goes_to_this_machine_goes_through_no_proxy_of_the_environment(
+    monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    server = FakeServer()
+    server.add_user(USERNAME, PASSWORD, ORGANIZATION)
+    with server.serving() as url:
+        url = url.replace("127.0.0.1", host)
+        auth = TokenAuth(url, USERNAME, PASSWORD, ORGANIZATION, cache=MemoryCache())
+        auth.log_in()
+        with RetryingClient(auth=auth, base_url=url, patience=0) as client:
+            assert client.get(PATH).status_code == 200
+
+        async def work() -> int:
+            async with AsyncRetryingClient(auth=auth, base_url=url, patience=0) as client:
+                return (await client.get(PATH)).status_code
+
+        assert asyncio.run(work()) == 200
+        # But for one that was named.
+        with (
+            RetryingClient(auth=auth, base_url=url, patience=0, proxy="http://127.0.0.1:1") as client,
+            pytest.raises(httpx.ConnectError),
+        ):
+            client.get(PATH)
 
 
 def test_a_token_goes_to_the_first_origin_and_its_own_service_and_nowhere_else(world: World) -> None:
@@ -481,6 +772,17 @@ def test_no_secret_shows_in_reprs_logs_errors_and_tracebacks_with_variables(
     assert len(tokens) >= 2
 
 
+def test_a_password_that_is_no_text_is_told_without_it(world: World) -> None:
+    auth = world.auth(password=f"\udce4{CANARY}")
+    failures: list[Callable[[], Any]] = [lambda: auth.revoke("id"), auth.list_tokens, auth.log_in]
+    for failure in failures:
+        with pytest.raises(ValueError, match="password") as caught:
+            failure()
+        assert CANARY not in repr(caught.value)
+        assert caught.value.__cause__ is None
+        assert caught.value.__context__ is None
+
+
 # Where tokens are kept.
 
 
@@ -564,6 +866,12 @@ def test_the_keyring_keeps_the_token(world: World, tmp_path: Path, monkeypatch: 
     assert [file.suffix for file in tmp_path.iterdir()] == [".lock"]
 
 
+def test_usernames_that_differ_in_letter_case_share_no_token(world: World) -> None:
+    # In Django these are two users.
+    upper = TokenAuth(AUTH, USERNAME.capitalize(), PASSWORD, ORGANIZATION, clock=world.clock)
+    assert upper._service.key != world.auth()._service.key
+
+
 def test_the_password_is_fetched_only_when_it_is_needed(world: World) -> None:
     fetched = []
 
@@ -596,6 +904,83 @@ def test_a_request_that_is_cancelled_while_it_logs_in_keeps_nobody_waiting(world
 
     asyncio.run(work())
     assert world.client().get(PATH).status_code == 200
+
+
+def test_a_lock_that_arrives_for_a_task_that_was_cancelled_is_released(world: World, tmp_path: Path) -> None:
+    taking, cancelled = threading.Event(), threading.Event()
+
+    class Slow(FileCache):
+        """As a keyring is: its locks are taken in a thread."""
+
+        slow = True
+
+        def lock_nowait(self, key: str) -> Lock | None:
+            taking.set()
+            cancelled.wait(10)
+            return super().lock_nowait(key)
+
+    async def work() -> None:
+        async with httpx.AsyncClient(
+            transport=world.server.transport, auth=world.auth(cache=Slow(tmp_path))
+        ) as client:
+            task = asyncio.create_task(client.get(API + PATH))
+            await asyncio.to_thread(taking.wait, 10)
+            task.cancel()
+            cancelled.set()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+    asyncio.run(work())
+    gc.collect()
+    lock = FileCache(tmp_path).lock_nowait(world.auth()._service.key)
+    assert lock is not None
+    lock.release()
+
+
+def run_alone(script: str, *arguments: str) -> None:
+    """Run it in an interpreter of its own: this one has threads, and must not fork."""
+    subprocess.run([sys.executable, "-c", script, *arguments], check=True, timeout=60)
+
+
+def test_a_lock_does_not_outlive_its_holder_in_a_child_that_it_forked(tmp_path: Path) -> None:
+    script = """
+import os, sys, time
+from nightlatch_client import FileCache
+
+cache = FileCache(sys.argv[1])
+read, write = os.pipe()
+if (holder := os.fork()) == 0:
+    os.close(write)
+    lock = cache.lock_nowait("key")
+    if os.fork() == 0:
+        os.read(read, 1)  # lives until the other end is closed
+        os._exit(0)
+    os._exit(1 if lock is None else 0)
+assert os.waitpid(holder, 0)[1] == 0
+end = time.monotonic() + 10
+while cache.lock_nowait("key") is None and time.monotonic() < end:
+    time.sleep(0.01)  # the child is young
+assert time.monotonic() < end
+"""
+    run_alone(script, str(tmp_path))
+
+
+def test_a_child_does_not_wait_for_a_lock_of_its_own_memory_that_was_held_as_it_was_forked(
+    tmp_path: Path,
+) -> None:
+    script = """
+import os, sys
+from nightlatch_client import FileCache, MemoryCache
+
+for cache, is_free in [(MemoryCache(), True), (FileCache(sys.argv[1]), False)]:
+    lock = cache.lock_nowait("key")
+    if (child := os.fork()) == 0:
+        os._exit(0 if (cache.lock_nowait("key") is not None) == is_free else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert cache.lock_nowait("key") is None  # the parent has it still
+    lock.release()
+"""
+    run_alone(script, str(tmp_path))
 
 
 def test_a_refused_login_names_what_the_service_said(world: World) -> None:

@@ -1,5 +1,6 @@
 """Authentication for httpx, sync and async."""
 
+import asyncio
 import contextlib
 import threading
 from collections.abc import AsyncGenerator, Callable, Generator, Sequence
@@ -16,10 +17,13 @@ from nightlatch_client.keeper import LOG, Keeper
 from nightlatch_client.kept import KeptToken
 from nightlatch_client.origin import Destinations, origin_of, refuse_plain_http
 from nightlatch_client.retrying import RetryingClient, is_repeatable
+from nightlatch_client.secret import is_text
 from nightlatch_client.service import Service
 from nightlatch_client.steps import Ask, Flow, Use
 
 PATIENCE_SECONDS: Final = 30.0
+BACKGROUND_PATIENCE_SECONDS: Final = 2.0
+"""A process does not end before what goes on in the background."""
 
 _Result = TypeVar("_Result")
 
@@ -53,7 +57,7 @@ class TokenSource:
         Raises PlainHttpRefused, ValueError.
         """
         for name, value in (("username", username), ("organization_id", organization_id)):
-            if not isinstance(value, str) or not value:
+            if not value or not is_text(value):
                 raise ValueError(f"{name} is empty or no text")
         try:
             origin = origin_of(url)
@@ -114,8 +118,10 @@ class TokenSource:
         """
         return self._run(self._keeper.revoke(token_id))
 
-    def _run(self, flow: Flow[_Result]) -> _Result:
+    def _run(self, flow: Flow[_Result], patience: float | None = None) -> _Result:
         with self._client() as client:
+            if patience is not None and isinstance(client, RetryingClient):
+                client.patience = min(client.patience, patience)
             return drive(flow, client, self._clock)
 
     def _renew_in_background(self) -> None:
@@ -133,11 +139,12 @@ class TokenSource:
     def _in_background(self, flow: Flow[Any]) -> None:
         thread = threading.Thread(target=self._try, args=(flow,), name="nightlatch-client")
         self._background = thread
-        thread.start()
+        with contextlib.suppress(RuntimeError):  # the interpreter is ending
+            thread.start()
 
     def _try(self, flow: Flow[Any]) -> None:
         try:
-            self._run(flow)
+            self._run(flow, BACKGROUND_PATIENCE_SECONDS)
         except (NightlatchClientError, httpx.HTTPError) as error:
             # The token at hand is good still; when it is not, whoever needs a new one is told.
             LOG.warning("A token could not be renewed or ended in the background (%s).", type(error).__name__)
@@ -202,35 +209,55 @@ class TokenAuth(TokenSource, httpx.Auth):
             # Read, or it would hold on to a connection that a login may be waiting for.
             await response.aread()
             refused = held
-        with contextlib.closing(self._keeper.send(repeatable, refused)) as flow:
-            back: Any = None
-            while True:
-                try:
-                    step = flow.send(back)
-                except StopIteration:
-                    break
-                if isinstance(step, Use):
-                    request.headers["Authorization"] = "Token " + step.token
-                    response = yield request
-                    # After it: renewing ends the token that this request is sent with.
-                    self._renew_in_background()
-                    _hide_own(response)
-                    back = 401 if self._is_refusal(request, response) else None
-                    if back == 401:
-                        await response.aread()
-                elif isinstance(step, Ask):
-                    asked = yield request_of(step)
-                    await asked.aread()
-                    back = answer_of(asked)
-                else:
-                    back = await take_async(step, self._clock)
+        logging_in = False
+        try:
+            with contextlib.closing(self._keeper.send(repeatable, refused)) as flow:
+                back: Any = None
+                while True:
+                    try:
+                        step = flow.send(back)
+                    except StopIteration:
+                        break
+                    if isinstance(step, Use):
+                        request.headers["Authorization"] = "Token " + step.token
+                        response = yield request
+                        # After it: renewing ends the token that this request is sent with.
+                        self._renew_in_background()
+                        _hide_own(response)
+                        back = 401 if self._is_refusal(request, response) else None
+                        if back == 401:
+                            await response.aread()
+                    elif isinstance(step, Ask):
+                        logging_in = step.once
+                        asked = yield request_of(step)
+                        await asked.aread()
+                        logging_in = False
+                        back = answer_of(asked)
+                    else:
+                        back = await take_async(step, self._clock)
+        except (GeneratorExit, asyncio.CancelledError):
+            # The first is what httpx closes a flow with, for whatever reason.
+            if logging_in and _is_cancelled():
+                self._in_background(self._keeper.make_up(refused))
+            raise
 
     def _is_refusal(self, request: httpx.Request, response: httpx.Response) -> bool:
         """Whether the token was refused; a 401 after a redirect to elsewhere is not about it."""
         if response.status_code != 401:
             return False
+        if response.request.method != request.method:
+            return False  # after a redirect such as 303: the request was done, and must not be done twice
         answered, asked = response.request.url, request.url
         return (answered.scheme, answered.netloc) == (asked.scheme, asked.netloc)
+
+
+def _is_cancelled() -> bool:
+    """Whether the task is being cancelled; not known of trio's."""
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:
+        return False
+    return task is not None and task.cancelling() > 0
 
 
 def _hide_own(response: httpx.Response) -> None:

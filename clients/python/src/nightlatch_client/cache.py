@@ -1,5 +1,6 @@
 """Where tokens are kept, so that those who have the same credentials share one."""
 
+import os
 import threading
 from collections import defaultdict
 from typing import Protocol
@@ -40,7 +41,7 @@ class MemoryCache:
 
     def __init__(self) -> None:
         self._entries: dict[str, Entry] = {}
-        self._locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+        self._locks: defaultdict[tuple[int, str], threading.Lock] = defaultdict(threading.Lock)
 
     def load(self, key: str) -> Entry:
         """The entry; NOTHING if there is none."""
@@ -52,5 +53,6 @@ class MemoryCache:
 
     def lock_nowait(self, key: str) -> Lock | None:
         """The key's lock, or None if somebody has it."""
-        lock = self._locks[key]
+        # By process: in a child, nobody would release a lock that was held as it was forked.
+        lock = self._locks[os.getpid(), key]
         return lock if lock.acquire(blocking=False) else None

@@ -4,9 +4,10 @@ import contextlib
 import os
 import secrets
 import stat
+import weakref
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import ClassVar, Final, TypeVar
 
 from nightlatch_client.cache import Lock
 from nightlatch_client.errors import CacheError
@@ -119,9 +120,16 @@ class FileCache:
 class _FileLock:
     """A descriptor of its own: so it excludes the process's other threads too."""
 
+    held: ClassVar["weakref.WeakSet[_FileLock]"] = weakref.WeakSet()
+
     def __init__(self, descriptor: int, unlock: Callable[[int], None]) -> None:
         self._descriptor = descriptor
         self._unlock = unlock
+        self.held.add(self)
+
+    def __del__(self) -> None:
+        # It may have arrived for a task that was cancelled meanwhile.
+        self.release()
 
     def release(self) -> None:
         """Let go of it, also for a child process that was forked meanwhile and has the descriptor too."""
@@ -129,3 +137,17 @@ class _FileLock:
         if descriptor >= 0:
             self._unlock(descriptor)
             os.close(descriptor)
+
+    @classmethod
+    def leave_to_parent(cls) -> None:
+        """In a child that was forked: it would hold the lock for as long as it lives, should its parent die.
+        Closed only, as unlocking would be the parent's too.
+        """
+        for lock in list(cls.held):
+            descriptor, lock._descriptor = lock._descriptor, -1
+            if descriptor >= 0:
+                os.close(descriptor)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_FileLock.leave_to_parent)

@@ -7,11 +7,14 @@ All of it is flows (steps.py): generators that do no I/O. These are the rules.
 * Only who holds the lock of the cache logs in, and looks into the cache once more before. Waiting is trying
   again, in short pauses: an event loop is not held up, and who waits goes on as soon as a token is there.
 * A login that failed is the answer to all who were waiting for it: 200 waiting threads with a wrong password
-  must not make 200 attempts. Who comes later tries anew.
+  must not make 200 attempts. It is so for who comes later too: for as long as the service asked to wait, and
+  for ten seconds with the same wrong password.
 * The new token is in the cache before the old one is ended. Others that still use the old one are answered
   with 401, look into the cache, and go on.
 * A new token that is refused at once says that the API refuses for another reason. Then its 401 is
-  the answer, and for a minute nobody logs in because of it, or each request would make a token.
+  the answer, and for a minute nobody logs in because of it, or each request would make a token. So it is when
+  one token after another was refused within a minute.
+* No token is left behind: who replaces one ends it, also one that was refused; what cannot be kept is ended.
 """
 
 import logging
@@ -43,8 +46,15 @@ LOOK_SECONDS: Final = 1.0
 """How often the cache is looked into while the token is due for renewal."""
 REFUSED_SECONDS: Final = 60.0
 """How long nobody logs in because of a 401 after a new token was answered with one."""
+SHORT_LIVED_MAX: Final = 3
+"""How many tokens in a row may be replaced as they were refused within that time of their login: an API that
+refuses now and then, or a body that cannot be sent again to try the new one, must not log in each time."""
 RENEWAL_PAUSE_SECONDS: Final = 60.0
 """How long after a renewal that failed the next is tried."""
+LOGIN_REFUSED_SECONDS: Final = 10.0
+"""How long a password that was refused is not tried again; short, as the user may be made meanwhile."""
+HELD_BACK_MAX: Final = 3600.0
+"""How long a Retry-After is heeded at most."""
 _USES_MAX: Final = 4
 """Tokens that one request is sent with: at hand, two from the cache, and a new one."""
 _LOCK_PAUSE_MIN: Final = 0.005
@@ -82,6 +92,7 @@ class Keeper:
         # When the token at hand is not to be used any more without a look around; -1: at once.
         self._look_at = -1.0
         self._renewal_at = -1.0
+        self._login_refused: tuple[int, float, str] | None = None
 
     def at_hand_nowait(self) -> KeptToken | None:
         """The token to use without another thought, or None: then `send` finds one."""
@@ -100,7 +111,6 @@ class Keeper:
         held = refused
         logged_in = False
         for _ in range(_USES_MAX):
-            old = held
             held, logged_in = yield from self._token(refused, fresh=not repeatable)
             if held is None:
                 return
@@ -113,7 +123,7 @@ class Keeper:
             if status != 401:
                 return
             if logged_in:
-                yield from self._doubt(held, old)
+                yield from self._doubt(held)
                 return
             refused = held
 
@@ -140,20 +150,34 @@ class Keeper:
                 return False  # another process has just tried
             if old is None or old.renew_at > now:
                 return False
+            self._held_back(entry.failure, 0.0)
+            # Noted before it is tried, as nothing can be noted when the connection itself fails.
+            tried = Failure(now, LoginError.code, "The token could not be renewed.", None, ahead=True)
+            yield self._call(self._cache.store, self._key, Entry(old, tried))
             new = yield from self._log_in(patience=0.0)
-            yield from self._keep(new)
+            yield from self._keep_new(new)
         finally:
             lock.release()
         yield self.service.logout(old.token)
         return True
+
+    def make_up(self, refused: KeptToken | None) -> Flow[None]:
+        """Log in for a request that was cancelled while it did.
+
+        Its login may have made a token that nobody knows. The next request would make another, and be
+        cancelled too if logins are slow.
+        """
+        lock: Lock | None = yield self._call(self._cache.lock_nowait, self._key)
+        if lock is not None:
+            yield from self._obtain_with(lock, refused, patience=0.0)
 
     def log_in(self) -> Flow[KeptToken]:
         """Log in though there may be a token: for who wants to know whether the password is right."""
         lock = yield from self._lock()
         try:
             old = yield from self._look()
-            new = yield from self._log_in(self._patience)
-            yield from self._keep(new)
+            new = yield from self._log_in(self._patience, heed=False)
+            yield from self._keep_new(new)
         finally:
             lock.release()
         if old is not None:
@@ -222,7 +246,7 @@ class Keeper:
             held is not None
             and refused is not None
             and held.token == refused.token
-            and self._is_doubted(held)
+            and (self._is_doubted(held) or (self._is_young(held) and held.short_lived >= SHORT_LIVED_MAX))
         ):
             return None, False
         return (yield from self._obtain(refused))
@@ -232,17 +256,29 @@ class Keeper:
         lock = yield from self._lock_or_token(refused)
         if isinstance(lock, KeptToken):
             return lock, False
+        return (yield from self._obtain_with(lock, refused, self._patience))
+
+    def _obtain_with(
+        self, lock: Lock, refused: KeptToken | None, patience: float
+    ) -> Flow[tuple[KeptToken, bool]]:
+        """The same with the lock, which is released. The refused token is ended: an API may have been wrong
+        about it, and then it takes a place.
+        """
         try:
             # Somebody may have logged in between the last look and the lock.
             held = yield from self._look()
             if held is not None and self._is_usable(held, refused):
                 return held, False
-            new = yield from self._log_in(self._patience)
-            yield from self._keep(new)
+            new = yield from self._log_in(patience)
+            if refused is not None and self._is_young(refused):
+                new = replace(new, short_lived=refused.short_lived + 1)
+            yield from self._keep_new(new)
         finally:
             # Not a step: a flow that is closed, as by a request that was cancelled, takes no more steps.
-            # A login that is cancelled may have made a token that nobody knows; it ends by itself.
             lock.release()
+        if refused is not None:
+            # Not asked here: the request need not wait for it.
+            yield Call(lambda: self._in_background(self.end(refused)))
         return new, True
 
     def _lock(self) -> Flow[Lock]:
@@ -273,15 +309,50 @@ class Keeper:
                 self._adopt(token)
                 return token
 
-    def _log_in(self, patience: float) -> Flow[KeptToken]:
+    def _held_back(self, failure: Failure | None, patience: float) -> float:
+        """Seconds to wait before a login may be tried after one that failed. Raises the same error again if
+        they are more than `patience`.
+        """
+        if failure is None:
+            return 0.0
+        age = self._clock.wall() - failure.at
+        left = min(failure.retry_after or 0.0, HELD_BACK_MAX) - age
+        if age < 0 or left <= 0:
+            return 0.0
+        if left > patience:
+            raise type(_error_of(failure))(_again(failure.message, age, left), left)
+        return left
+
+    def _refuse_again(self, password: Secret) -> None:
+        """Raise LoginRefused if the same password was just refused. Another one is not held up by it, which
+        is why this is not in the cache: nothing about a password is.
+        """
+        if self._login_refused is None:
+            return
+        digest, at, message = self._login_refused
+        age = self._clock.wall() - at
+        if digest == password.digest() and 0 <= age < LOGIN_REFUSED_SECONDS:
+            raise LoginRefused(_again(message, age, LOGIN_REFUSED_SECONDS - age))
+
+    def _log_in(self, patience: float, heed: bool = True) -> Flow[KeptToken]:
         """A new token; while the service asks to wait, waits for `patience` seconds at most.
+
+        `heed`: do not ask so soon after a login that failed; what the service asked to wait holds for all.
 
         The answers 429 and 503 are repeated: after 429 nothing was done, after 503 a token may have been
         made, whose place is taken until it expires. At most a handful of these, as each pause is longer than
         the last.
         """
+        entry: Entry = yield self._call(self._cache.load, self._key)
+        left = self._held_back(entry.failure, patience) if heed else 0.0
+        if left > 0:
+            yield Pause(left)
+        # Can it be kept? On a full disk each request would make a token for nothing.
+        yield self._call(self._cache.store, self._key, entry)
         password: Secret = yield Call(self.service.fetch_password, slow=callable(self.service.password))
-        deadline = self._clock.monotonic() + patience
+        if heed:
+            self._refuse_again(password)
+        deadline = self._clock.monotonic() + patience - left
         pause = _LOGIN_PAUSE_MIN
         while True:
             answer: Answer = yield self.service.login(password)
@@ -293,6 +364,8 @@ class Keeper:
             # Not all at the same moment, and never before the time that was asked for.
             wait = _random.uniform(wait, wait + pause)
             if not isinstance(error, Throttled | Overloaded) or self._clock.monotonic() + wait > deadline:
+                if isinstance(error, LoginRefused):
+                    self._login_refused = (password.digest(), now, str(error))
                 if isinstance(error, LimitReached):
                     error = yield from self._with_tokens(error, password)
                 yield from self._keep_failure(error, ahead=patience <= 0)
@@ -305,8 +378,8 @@ class Keeper:
         answer: Answer = yield self.service.list_tokens(self.service.basic(password))
         return LimitReached(str(error), tokens_in(answer))
 
-    def _doubt(self, new: KeptToken, old: KeptToken | None) -> Flow[None]:
-        """Remember that a new token was refused, and end the one before: it may not have been at fault."""
+    def _doubt(self, new: KeptToken) -> Flow[None]:
+        """Remember that a new token was refused."""
         lock: Lock | None = yield self._call(self._cache.lock_nowait, self._key)
         if lock is not None:
             try:
@@ -315,9 +388,6 @@ class Keeper:
                     yield from self._keep(replace(entry.token, refused_at=self._clock.wall()))
             finally:
                 lock.release()
-        if old is not None:
-            # Not asked here: the answer to what a flow asks last would be taken for the caller's.
-            yield Call(lambda: self._in_background(self.end(old)))
 
     def end(self, token: KeptToken) -> Flow[None]:
         """End a token that was replaced."""
@@ -334,6 +404,19 @@ class Keeper:
 
     def _keep(self, token: KeptToken) -> Flow[None]:
         yield self._call(self._cache.store, self._key, Entry(token))
+        self._adopt(token)
+
+    def _keep_new(self, token: KeptToken) -> Flow[None]:
+        """Keep what a login made; where that fails, end it, as nobody would know it."""
+
+        def store() -> None:
+            try:
+                self._cache.store(self._key, Entry(token))
+            except BaseException:
+                self._in_background(self.end(token))
+                raise
+
+        yield self._call(store)
         self._adopt(token)
 
     def _keep_failure(self, error: LoginError, ahead: bool) -> Flow[None]:
@@ -353,6 +436,9 @@ class Keeper:
         if token is None or (refused is not None and token.token == refused.token):
             return False
         return self._clock.wall() < token.unusable_at
+
+    def _is_young(self, token: KeptToken) -> bool:
+        return 0 <= self._clock.wall() - token.obtained < REFUSED_SECONDS
 
     def _is_doubted(self, token: KeptToken) -> bool:
         at = token.refused_at
@@ -378,6 +464,10 @@ class _Waiting:
         seconds = _random.uniform(self._seconds / 2, self._seconds)
         self._seconds = min(self._seconds * 1.5, _LOCK_PAUSE_MAX)
         return Pause(seconds)
+
+
+def _again(message: str, age: float, left: float) -> str:
+    return f"{message} That was {age:.0f} seconds ago; it is asked again in {left:.0f} seconds."
 
 
 def _error_of(failure: Failure) -> LoginError:

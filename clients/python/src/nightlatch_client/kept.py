@@ -18,12 +18,14 @@ class KeptToken:
     """A token, and when it was had and ends, by this machine's clock; `expires` None: never.
 
     `refused_at`: a new token that was refused all the same; what refuses it may not be about tokens at all.
+    `short_lived`: how many in a row before this one were refused soon after they were made.
     """
 
     token: str = field(repr=False)
     obtained: float
     expires: float | None
     refused_at: float | None = None
+    short_lived: int = 0
 
     @property
     def renew_at(self) -> float:
@@ -72,6 +74,7 @@ class Entry:
                 "obtained": token.obtained,
                 "expires": token.expires,
                 "refused_at": token.refused_at,
+                "short_lived": token.short_lived,
             }
         if failure is not None:
             document["failure"] = {
@@ -99,8 +102,10 @@ def parse_entry(text: str) -> Entry:
         return NOTHING
 
 
-def _token(token: object, obtained: object, expires: object, refused_at: object) -> KeptToken:
-    numbers = [value for value in (obtained, expires, refused_at) if value is not None]
+def _token(
+    token: object, obtained: object, expires: object, refused_at: object, short_lived: object = 0
+) -> KeptToken:
+    numbers = [value for value in (obtained, expires, refused_at, short_lived) if value is not None]
     if not isinstance(token, str) or not token or not all(isinstance(one, int | float) for one in numbers):
         raise ValueError
-    return KeptToken(token, obtained, expires, refused_at)  # type: ignore[arg-type]
+    return KeptToken(token, obtained, expires, refused_at, short_lived)  # type: ignore[arg-type]

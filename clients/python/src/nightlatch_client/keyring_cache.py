@@ -22,9 +22,7 @@ class KeyringCache:
             import keyring
             import keyring.errors
         except ImportError:
-            raise CacheError(
-                "KeyringCache needs keyring: pip install 'nightlatch-client[keyring]'."
-            ) from None
+            raise CacheError("KeyringCache needs the package keyring: pip install keyring.") from None
         self._keyring = keyring
         self._locks = FileCache(folder)
 

@@ -71,8 +71,8 @@ class _Sending:
                 break
             _ = response.content  # read, so that the connection can be used again
             response.close()
-            if self._position is not None:
-                body: Any = repeated.body
+            body: Any = repeated.body
+            if self._position is not None and body is not None:  # None: a redirect dropped it
                 body.seek(self._position)
             # Of the adapter, not the session: no hook is called.
             following = response.connection.send(repeated, **options)

@@ -20,6 +20,8 @@ _PAUSE_MIN: Final = 0.1
 _PAUSE_MAX: Final = 3.0
 _LOST_LOGINS_MAX: Final = 1
 
+_LOOPBACK: Final = ("all://localhost", "all://*.localhost", "all://127.0.0.1", "all://[::1]")
+
 _random: Final = SystemRandom()
 
 
@@ -51,8 +53,10 @@ class _Attempts:
         """Seconds to wait before the next attempt; None: there is none."""
         if not isinstance(error, _LOST) or _is_permanent(error) or not is_repeatable(self._request):
             return None
-        if not isinstance(error, _NOT_SENT):
-            failed = self._failed(error)
+        failed = self._failed(error)
+        # Where a redirect leads to was not reached: the request itself was, and was answered.
+        redirected = failed is not self._request and OWN not in failed.extensions
+        if redirected or not isinstance(error, _NOT_SENT):
             if failed.extensions.get(OWN) == LOGIN:
                 # The caller's request has not been sent, or was refused. The login may have made a token
                 # though, which nobody knows now and which takes a place until it expires: hence once only.
@@ -98,24 +102,35 @@ def _is_permanent(error: BaseException) -> bool:
     return False
 
 
+def _without_proxy(options: dict[str, Any]) -> dict[str, Any]:
+    """The options, so that the environment's proxy (HTTP_PROXY) is not used for this machine: plain http is
+    allowed to it, which the proxy could read.
+    """
+    if options.get("proxy") is not None:
+        return options
+    direct = dict.fromkeys(_LOOPBACK)
+    return {**options, "mounts": {**direct, **(options.get("mounts") or {})}}
+
+
 class RetryingClient(httpx.Client):
     """httpx.Client that repeats what was lost, or answered with 429, 502, 503 or 504, for `patience` seconds.
 
     With growing pauses, and not before Retry-After. Repeats idempotent requests (RFC 9110 section 9.2.2)
-    whose body can be sent again; any other only if it never left.
+    whose body can be sent again; any other only if it never left. Uses the environment's proxies, but not for
+    this machine.
     """
 
     def __init__(
         self, *arguments: Any, patience: float = 30.0, clock: Clock | None = None, **options: Any
     ) -> None:
         """Takes what httpx.Client takes."""
-        super().__init__(*arguments, **options)
-        self._patience = patience
+        super().__init__(*arguments, **_without_proxy(options))
+        self.patience = patience
         self._clock = clock or SystemClock()
 
     def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
         """Send the request, as httpx.Client does."""
-        attempts = _Attempts(request, self._clock, self._patience)
+        attempts = _Attempts(request, self._clock, self.patience)
         while True:
             try:
                 response = super().send(request, **options)
@@ -138,13 +153,13 @@ class AsyncRetryingClient(httpx.AsyncClient):
         self, *arguments: Any, patience: float = 30.0, clock: Clock | None = None, **options: Any
     ) -> None:
         """Takes what httpx.AsyncClient takes."""
-        super().__init__(*arguments, **options)
-        self._patience = patience
+        super().__init__(*arguments, **_without_proxy(options))
+        self.patience = patience
         self._clock = clock or SystemClock()
 
     async def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
         """Send the request, as httpx.AsyncClient does."""
-        attempts = _Attempts(request, self._clock, self._patience)
+        attempts = _Attempts(request, self._clock, self.patience)
         while True:
             try:
                 response = await super().send(request, **options)

@@ -48,13 +48,17 @@ class Service:
     @property
     def key(self) -> str:
         """What names service, user and organization in a cache, and tells none of them."""
-        # E-mail addresses are matched without regard to case.
-        names = [self.url, self.username.lower(), self.organization_id]
+        # In the letter case it was given in: to some services bob and Bob are two users.
+        names = [self.url, self.username, self.organization_id]
         return hashlib.sha256(json.dumps(names).encode()).hexdigest()
 
     def fetch_password(self) -> Secret:
-        """The password, from where it is kept."""
-        return Secret(self.password() if callable(self.password) else self.password)
+        """The password, from where it is kept. Raises ValueError if it is no text."""
+        password = Secret(self.password() if callable(self.password) else self.password)
+        if not password.is_text():
+            # Told here: an encoder's error would hold the password.
+            raise ValueError("the password is no text that UTF-8 has: a str without surrogates")
+        return password
 
     def login(self, password: Secret) -> Ask:
         """Log in."""

@@ -10,6 +10,6 @@ def run() -> None:
     except ModuleNotFoundError as error:
         if error.name not in ("typer", "rich"):
             raise
-        sys.stderr.write("nightlatch-client: the command needs: pip install 'nightlatch-client[cli]'\n")
+        sys.stderr.write("nightlatch-client: the command needs two packages: pip install typer rich\n")
         sys.exit(1)
     run_command()

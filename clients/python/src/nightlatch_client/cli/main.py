@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -101,6 +102,9 @@ def login(
     if known is None and not (url and username and organization):
         raise Failed(f"There is no profile '{profile}' yet: give --url, --username and --organization.", 2)
     old = known or Profile(url, username, organization)
+    if url and url.rstrip("/") != old.url.rstrip("/"):
+        # What was allowed was about the other service.
+        old = replace(old, origins=(), plain_http=False)
     chosen = Profile(
         url or old.url,
         username or old.username,

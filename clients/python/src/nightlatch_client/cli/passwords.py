@@ -36,7 +36,7 @@ def remember_password(profile: Profile, password: str) -> None:
         import keyring
         import keyring.errors
     except ImportError:
-        raise Failed("--remember needs keyring: pip install 'nightlatch-client[keyring]'.") from None
+        raise Failed("--remember needs the package keyring: pip install keyring.") from None
     try:
         keyring.set_password(SERVICE, _entry(profile), password)
     except keyring.errors.KeyringError as error:

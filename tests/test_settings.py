@@ -55,7 +55,10 @@ def test_a_wrong_setting_is_named_with_what_is_allowed(variable: str, value: str
 
 
 def test_a_variable_of_a_single_command_is_no_setting(tmp_path: Path) -> None:
-    variable = {"NIGHTLATCH_IMPORT_SOURCE": "postgresql://reader@db.example.com/streams"}
+    variable = {
+        "NIGHTLATCH_IMPORT_SOURCE": "postgresql://reader@db.example.com/streams",
+        "NIGHTLATCH_CLIENT_PASSWORD": "a client's, on the same machine",
+    }
     assert load_settings({}, None, variable) == load_settings({}, None, {})
     config = tmp_path / "config.toml"
     config.write_text("import_source = 'x'\n")

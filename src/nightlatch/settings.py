@@ -26,8 +26,8 @@ from nightlatch.model.errors import CannotStart
 from nightlatch.model.rate import Rate, parse_rate
 
 VARIABLE_PREFIX = "NIGHTLATCH_"
-COMMAND_VARIABLES = frozenset({"NIGHTLATCH_IMPORT_SOURCE"})
-"""Variables that single commands read, and that are no settings: whoever starts another passes over them."""
+COMMAND_VARIABLES = ("NIGHTLATCH_IMPORT_SOURCE", "NIGHTLATCH_CLIENT_")
+"""What single commands, and the client on the same machine, read, and what is no setting: passed over."""
 
 
 def _split_commas(value: object) -> object:
@@ -267,7 +267,7 @@ def _read_variables(environment: Mapping[str, str]) -> dict[str, Any]:
     return {
         variable.removeprefix(VARIABLE_PREFIX).lower(): value
         for variable, value in environment.items()
-        if variable.startswith(VARIABLE_PREFIX) and variable not in COMMAND_VARIABLES
+        if variable.startswith(VARIABLE_PREFIX) and not variable.startswith(COMMAND_VARIABLES)
     }
 
 

@@ -330,6 +330,30 @@ def test_origin_and_address_are_limits_too(behind: Serving, accounts: Accounts, 
     assert verify(behind, of_place).status == 403  # the proxy's own address
 
 
+@ON_SQLITE
+@pytest.mark.parametrize(
+    "headers",
+    [
+        (), (("X-Forwarded-For", ""),), (("X-Forwarded-For", "unknown"),),
+        (("X-Forwarded-For", "203.0.113.9:4711"),), (("X-Forwarded-For", "127.0.0.1"),),
+        (("X-Forwarded-For", "203.0.113.9, unknown, 127.0.0.1"),), (("Forwarded", "for=203.0.113.9"),),
+        (("X-Forwarded-For", ", ".join(["127.0.0.1"] * 30)),),
+        (("X-Real-Ip", "127.0.0.9"),),
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_a_proxys_own_address_is_never_taken_for_its_clients(
+    headers: Headers, behind: Serving, accounts: Accounts, owner: Person
+) -> None:
+    parent = accounts.log_in(owner)
+    anywhere, here = issued(behind, parent), issued(behind, parent, addresses=["127.0.0.0/8", "::/0"])
+    for _ in range(4):
+        assert verify(behind, here, TOLD, *headers).status == 403
+        assert verify(behind, anywhere, TOLD, *headers).status == 200
+    assert verify(behind, here, TOLD, ("X-Forwarded-For", "127.0.0.9")).status == 200
+    assert verify(behind, here, TOLD, ("X-Forwarded-For", "127.0.0.9, 127.0.0.1")).status == 200
+
+
 ENDPOINTS = [
     ("POST", "/api/auth/logout/"), ("POST", "/api/auth/logoutall/"), ("GET", TOKENS), ("POST", TOKENS),
     ("DELETE", TOKENS + "{parent}/"), ("DELETE", TOKENS + "{child}/"), ("GET", TOKENS + "{parent}/children/"),

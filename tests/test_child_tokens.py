@@ -637,6 +637,32 @@ def test_the_use_of_a_child_is_its_parents_last(behind: Serving, accounts: Accou
     assert used["last_address"] == "203.0.113.9"
 
 
+def test_a_use_that_is_refused_is_nobodys(
+    database: Database, tmp_path: Path, accounts: Accounts, owner: Person
+) -> None:
+    parents = [accounts.log_in(owner) for _ in range(3)]
+    never, once, at_endpoints = (accounts.issue_child(parent, ["GET"], ["/a"]) for parent in parents)
+    serving = Serving(database.url, tmp_path / "log", trusted_proxies="127.0.0.1").wait_ready()
+    try:
+        for _ in range(3):  # read from the database, then from memory
+            assert verify(serving, never, told("GET", "/b")).status == 403
+            assert verify(serving, never, ()).status == 403
+            assert exchange(serving.port, "GET", TOKENS, with_token(at_endpoints)).status == 403
+        for target, client, status in (
+            ("/b", "203.0.113.1", 403), ("/a", "203.0.113.2", 200), ("/b", "203.0.113.3", 403),
+        ):  # fmt: skip
+            from_there = ("X-Forwarded-For", client)
+            assert verify(serving, once, told("GET", target, from_there)).status == status
+    finally:
+        assert serving.stop() == 0  # and everything is flushed
+    uses = accounts.sql(
+        "SELECT token_id, address FROM token_use JOIN token ON token.id = token_id "
+        "WHERE organization_id = :id",
+        id=owner.organization_id,
+    )
+    assert [tuple(use) for use in uses] == [(parents[1][4:16], "203.0.113.2")]
+
+
 def test_no_child_token_is_in_the_log(behind: Serving, accounts: Accounts, owner: Person) -> None:
     child = issued(behind, accounts.log_in(owner))
     verify(behind, child)

@@ -129,6 +129,7 @@ class Verify:
         self._app = app
         self._services = services
         self._find = services.lookup.find_nowait
+        self._note_child = services.lookup.note_child
         self._verdicts = services.counts.verdicts
         self._token_header = token_header.lower().encode("ascii") if token_header else None
         self._read = frozenset((b"authorization", ORGANIZATION_HEADER, self._token_header))
@@ -171,11 +172,13 @@ class Verify:
                 cell = ACCEPTED_READ
             else:
                 found = verdict
-            if isinstance(found, KnownChild) and (why := _why_refused(found, scope)) is not None:
-                self._verdicts[REFUSED_SCOPE + cell] += 1
-                _log.info("child_token_refused", reason=why, token_id=found.token_id)
-                await _refuse(send, 403, _FORBIDDEN)
-                return
+            if isinstance(found, KnownChild):
+                if (why := _why_refused(found, scope)) is not None:
+                    self._verdicts[REFUSED_SCOPE + cell] += 1
+                    _log.info("child_token_refused", reason=why, token_id=found.token_id)
+                    await _refuse(send, 403, _FORBIDDEN)
+                    return
+                self._note_child(found, address)
             known = found
         if organizations is not None or scope["query_string"]:
             own_organization = known.packed[: known.packed.index(SEPARATOR)]

@@ -155,7 +155,8 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"paths": [""]}, "paths"), ({"paths": ["/a", "/b/../c"]}, "paths"), ({"paths": ["/a//b"]}, "paths"),
     ({"paths": ["/a?b=c"]}, "paths"), ({"paths": ["/a*b c"]}, "paths"), ({"paths": ["/%2e%2e/a"]}, "paths"),
     ({"paths": ["/a\u0000"]}, "paths"), ({"paths": ["/\ud800"]}, "paths"), ({"paths": ["/ä"]}, "paths"),
-    ({"paths": [LONG]}, "paths"), ({"paths": ["/a"] * 21}, "paths"), ({"paths": [["/a"]]}, "paths"),
+    ({"paths": [LONG]}, "paths"), ({"paths": [f"/{n:03}{'a' * 197}" for n in range(5)]}, "paths"),
+    ({"paths": ["/a"] * 21}, "paths"), ({"paths": [["/a"]]}, "paths"),
     ({"origin": None}, "origin"), ({"origin": ""}, "origin"), ({"origin": "*"}, "origin"),
     ({"origin": "null"}, "origin"),
     ({"origin": "app.example.com"}, "origin"), ({"origin": "https://app.example.com/"}, "origin"),
@@ -238,6 +239,37 @@ def test_the_organizations_limit_of_children_is_kept_by_itself(
     assert "/children/" in refused.json["detail"]
     assert exchange(behind.port, "DELETE", f"{TOKENS}{first[4:16]}/", with_token(parents[1])).status == 204
     issued(behind, parents[1])
+
+
+def test_av8_child_tokens_are_made_at_a_rate_only_whatever_races_and_by_whichever_token(
+    database: Database, tmp_path: Path, accounts: Accounts, owner: Person
+) -> None:
+    member = accounts.add_person_to(owner.organization_id, Role.MEMBER)
+    elsewhere = accounts.join(owner, accounts.add_person().organization_id)
+    change = OrganizationChange(child_token_limit=9)
+    accounts.do(update_organization, OrganizationId(owner.organization_id), change)
+    parents = [accounts.log_in(owner) for _ in range(3)]
+    serving = Serving(
+        database.url, tmp_path / "log", workers=2, child_tokens_per_user="5 per 1h"
+    ).wait_ready()
+    try:
+        for fields in ({"time_to_live": 3601}, {"paths": []}):
+            assert {issue(serving, parents[0], **fields).status for _ in range(6)} == {400}
+        with ThreadPoolExecutor(10) as pool:
+            replies = list(pool.map(lambda n: issue(serving, parents[n % 3]), range(30)))
+        assert Counter(reply.status for reply in replies) == {201: 5, 429: 25}
+        refused = next(reply for reply in replies if reply.status == 429)
+        assert 600 < int(refused.headers["retry-after"]) <= 720
+        assert "Request was throttled" in refused.json["detail"]
+        accounts.sql(f"UPDATE child_token SET expiry = {accounts.an_hour_ago}")
+        assert issue(serving, parents[0]).status == 429  # one that expired was made all the same
+        # Nobody else is refused, nor anything else of theirs.
+        for person in (member, elsewhere):
+            assert issue(serving, accounts.log_in(person)).status == 201
+        assert verify(serving, parents[0]).status == 200
+        assert exchange(serving.port, "GET", TOKENS, with_token(parents[0])).status == 200
+    finally:
+        assert serving.stop() == 0
 
 
 def test_no_race_of_two_servers_exceeds_the_limit_of_children(

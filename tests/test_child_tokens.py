@@ -253,7 +253,8 @@ def test_av8_child_tokens_are_made_at_a_rate_only_whatever_races_and_by_whicheve
         database.url, tmp_path / "log", workers=2, child_tokens_per_user="5 per 1h"
     ).wait_ready()
     try:
-        for fields in ({"time_to_live": 3601}, {"paths": []}):
+        wrong: list[dict[str, Any]] = [{"time_to_live": 3601}, {"paths": []}]
+        for fields in wrong:
             assert {issue(serving, parents[0], **fields).status for _ in range(6)} == {400}
         with ThreadPoolExecutor(10) as pool:
             replies = list(pool.map(lambda n: issue(serving, parents[n % 3]), range(30)))
@@ -693,6 +694,23 @@ def test_a_use_that_is_refused_is_nobodys(
         id=owner.organization_id,
     )
     assert [tuple(use) for use in uses] == [(parents[1][4:16], "203.0.113.2")]
+
+
+@ON_SQLITE
+def test_av8_a_use_that_is_refused_writes_no_line(
+    database: Database, tmp_path: Path, accounts: Accounts, owner: Person
+) -> None:
+    child = accounts.issue_child(accounts.log_in(owner), ["GET"], ["/a"])
+    serving = Serving(database.url, tmp_path / "log", trusted_proxies="127.0.0.1").wait_ready()
+    try:
+        before = len(serving.log.read_text().splitlines())
+        for _ in range(10):
+            assert verify(serving, child, told("GET", "/b")).status == 403
+    finally:
+        assert serving.stop() == 0
+    written = serving.log.read_text()
+    assert child[4:16] not in written
+    assert len(written.splitlines()) - before < 5  # those of the stop
 
 
 def test_no_child_token_is_in_the_log(behind: Serving, accounts: Accounts, owner: Person) -> None:

@@ -175,7 +175,7 @@ class Verify:
             if isinstance(found, KnownChild):
                 if (why := _why_refused(found, scope)) is not None:
                     self._verdicts[REFUSED_SCOPE + cell] += 1
-                    _log.info("child_token_refused", reason=why, token_id=found.token_id)
+                    _log.debug("child_token_refused", reason=why, token_id=found.token_id)
                     await _refuse(send, 403, _FORBIDDEN)
                     return
                 self._note_child(found, address)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy.exc import IntegrityError
 
+from nightlatch.model.errors import TokenRejected
 from tests.accounts import Accounts, Person
 from tests.test_database_limits import changed_since, head, later, now, user_id
 
@@ -272,3 +273,44 @@ def test_a_child_made_while_its_parent_ends_is_not_overlooked(
         "SELECT count(*) FROM child_token WHERE expiry > now() AND parent_id = :id", id=parent[4:16]
     )
     assert live[0][0] == (0 if failed is None else 1), failed
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        'UPDATE "user" SET disabled = now() WHERE id = $1',
+        "UPDATE \"user\" SET email = email || 'x' WHERE id = $1",
+        "UPDATE membership SET role = 'member' WHERE user_id = $1",
+        "DELETE FROM membership WHERE user_id = $1",
+    ],
+)
+def test_h29_a_child_made_while_raw_sql_changes_its_holder_is_not_overlooked(
+    write: str, accounts: Accounts, person: Person
+) -> None:
+    if accounts.engines.sqlite_file is not None:
+        return  # there is one writer at a time
+    parent = accounts.log_in(person)
+    holder = user_id(accounts, person)
+
+    async def make_meanwhile() -> tuple[bool, str | BaseException]:
+        connection = await accounts.engines.connect()
+        try:
+            change = connection.transaction()
+            await change.start()
+            await connection.execute(write, holder)
+            # As COMMIT begins: from here on, what the change names is written down.
+            await connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
+            making = asyncio.create_task(asyncio.to_thread(accounts.issue_child, parent, ["GET"], ["/"]))
+            await asyncio.wait([making], timeout=0.5)
+            was_made = making.done()
+            await change.commit()
+            return was_made, (await asyncio.gather(making, return_exceptions=True))[0]
+        finally:
+            await connection.close()
+
+    was_made, made = asyncio.run(make_meanwhile())
+    assert not was_made, "a child was made, which the change knows nothing of"
+    if "email" in write or "role" in write:
+        assert isinstance(made, str)
+    else:
+        assert isinstance(made, TokenRejected)

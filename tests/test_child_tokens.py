@@ -155,7 +155,8 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"paths": [""]}, "paths"), ({"paths": ["/a", "/b/../c"]}, "paths"), ({"paths": ["/a//b"]}, "paths"),
     ({"paths": ["/a?b=c"]}, "paths"), ({"paths": ["/a*b c"]}, "paths"), ({"paths": ["/%2e%2e/a"]}, "paths"),
     ({"paths": ["/a\u0000"]}, "paths"), ({"paths": ["/\ud800"]}, "paths"), ({"paths": ["/ä"]}, "paths"),
-    ({"paths": [LONG]}, "paths"), ({"paths": ["/a"] * 21}, "paths"), ({"paths": [["/a"]]}, "paths"),
+    ({"paths": [LONG]}, "paths"), ({"paths": [f"/{n:03}{'a' * 197}" for n in range(5)]}, "paths"),
+    ({"paths": ["/a"] * 21}, "paths"), ({"paths": [["/a"]]}, "paths"),
     ({"origin": None}, "origin"), ({"origin": ""}, "origin"), ({"origin": "*"}, "origin"),
     ({"origin": "null"}, "origin"),
     ({"origin": "app.example.com"}, "origin"), ({"origin": "https://app.example.com/"}, "origin"),
@@ -238,6 +239,38 @@ def test_the_organizations_limit_of_children_is_kept_by_itself(
     assert "/children/" in refused.json["detail"]
     assert exchange(behind.port, "DELETE", f"{TOKENS}{first[4:16]}/", with_token(parents[1])).status == 204
     issued(behind, parents[1])
+
+
+def test_av8_child_tokens_are_made_at_a_rate_only_whatever_races_and_by_whichever_token(
+    database: Database, tmp_path: Path, accounts: Accounts, owner: Person
+) -> None:
+    member = accounts.add_person_to(owner.organization_id, Role.MEMBER)
+    elsewhere = accounts.join(owner, accounts.add_person().organization_id)
+    change = OrganizationChange(child_token_limit=9)
+    accounts.do(update_organization, OrganizationId(owner.organization_id), change)
+    parents = [accounts.log_in(owner) for _ in range(3)]
+    serving = Serving(
+        database.url, tmp_path / "log", workers=2, child_tokens_per_user="5 per 1h"
+    ).wait_ready()
+    try:
+        wrong: list[dict[str, Any]] = [{"time_to_live": 3601}, {"paths": []}]
+        for fields in wrong:
+            assert {issue(serving, parents[0], **fields).status for _ in range(6)} == {400}
+        with ThreadPoolExecutor(10) as pool:
+            replies = list(pool.map(lambda n: issue(serving, parents[n % 3]), range(30)))
+        assert Counter(reply.status for reply in replies) == {201: 5, 429: 25}
+        refused = next(reply for reply in replies if reply.status == 429)
+        assert 600 < int(refused.headers["retry-after"]) <= 720
+        assert "Request was throttled" in refused.json["detail"]
+        accounts.sql(f"UPDATE child_token SET expiry = {accounts.an_hour_ago}")
+        assert issue(serving, parents[0]).status == 429  # one that expired was made all the same
+        # Nobody else is refused, nor anything else of theirs.
+        for person in (member, elsewhere):
+            assert issue(serving, accounts.log_in(person)).status == 201
+        assert verify(serving, parents[0]).status == 200
+        assert exchange(serving.port, "GET", TOKENS, with_token(parents[0])).status == 200
+    finally:
+        assert serving.stop() == 0
 
 
 def test_no_race_of_two_servers_exceeds_the_limit_of_children(
@@ -328,6 +361,30 @@ def test_origin_and_address_are_limits_too(behind: Serving, accounts: Accounts, 
     ):  # fmt: skip
         assert verify(behind, of_place, TOLD, ("X-Forwarded-For", hops)).status == status, hops
     assert verify(behind, of_place).status == 403  # the proxy's own address
+
+
+@ON_SQLITE
+@pytest.mark.parametrize(
+    "headers",
+    [
+        (), (("X-Forwarded-For", ""),), (("X-Forwarded-For", "unknown"),),
+        (("X-Forwarded-For", "203.0.113.9:4711"),), (("X-Forwarded-For", "127.0.0.1"),),
+        (("X-Forwarded-For", "203.0.113.9, unknown, 127.0.0.1"),), (("Forwarded", "for=203.0.113.9"),),
+        (("X-Forwarded-For", ", ".join(["127.0.0.1"] * 30)),),
+        (("X-Real-Ip", "127.0.0.9"),),
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_a_proxys_own_address_is_never_taken_for_its_clients(
+    headers: Headers, behind: Serving, accounts: Accounts, owner: Person
+) -> None:
+    parent = accounts.log_in(owner)
+    anywhere, here = issued(behind, parent), issued(behind, parent, addresses=["127.0.0.0/8", "::/0"])
+    for _ in range(4):
+        assert verify(behind, here, TOLD, *headers).status == 403
+        assert verify(behind, anywhere, TOLD, *headers).status == 200
+    assert verify(behind, here, TOLD, ("X-Forwarded-For", "127.0.0.9")).status == 200
+    assert verify(behind, here, TOLD, ("X-Forwarded-For", "127.0.0.9, 127.0.0.1")).status == 200
 
 
 ENDPOINTS = [
@@ -611,6 +668,49 @@ def test_the_use_of_a_child_is_its_parents_last(behind: Serving, accounts: Accou
         if used["last_address"] == "203.0.113.9":
             break
     assert used["last_address"] == "203.0.113.9"
+
+
+def test_a_use_that_is_refused_is_nobodys(
+    database: Database, tmp_path: Path, accounts: Accounts, owner: Person
+) -> None:
+    parents = [accounts.log_in(owner) for _ in range(3)]
+    never, once, at_endpoints = (accounts.issue_child(parent, ["GET"], ["/a"]) for parent in parents)
+    serving = Serving(database.url, tmp_path / "log", trusted_proxies="127.0.0.1").wait_ready()
+    try:
+        for _ in range(3):  # read from the database, then from memory
+            assert verify(serving, never, told("GET", "/b")).status == 403
+            assert verify(serving, never, ()).status == 403
+            assert exchange(serving.port, "GET", TOKENS, with_token(at_endpoints)).status == 403
+        for target, client, status in (
+            ("/b", "203.0.113.1", 403), ("/a", "203.0.113.2", 200), ("/b", "203.0.113.3", 403),
+        ):  # fmt: skip
+            from_there = ("X-Forwarded-For", client)
+            assert verify(serving, once, told("GET", target, from_there)).status == status
+    finally:
+        assert serving.stop() == 0  # and everything is flushed
+    uses = accounts.sql(
+        "SELECT token_id, address FROM token_use JOIN token ON token.id = token_id "
+        "WHERE organization_id = :id",
+        id=owner.organization_id,
+    )
+    assert [tuple(use) for use in uses] == [(parents[1][4:16], "203.0.113.2")]
+
+
+@ON_SQLITE
+def test_av8_a_use_that_is_refused_writes_no_line(
+    database: Database, tmp_path: Path, accounts: Accounts, owner: Person
+) -> None:
+    child = accounts.issue_child(accounts.log_in(owner), ["GET"], ["/a"])
+    serving = Serving(database.url, tmp_path / "log", trusted_proxies="127.0.0.1").wait_ready()
+    try:
+        before = len(serving.log.read_text().splitlines())
+        for _ in range(10):
+            assert verify(serving, child, told("GET", "/b")).status == 403
+    finally:
+        assert serving.stop() == 0
+    written = serving.log.read_text()
+    assert child[4:16] not in written
+    assert len(written.splitlines()) - before < 5  # those of the stop
 
 
 def test_no_child_token_is_in_the_log(behind: Serving, accounts: Accounts, owner: Person) -> None:

@@ -263,6 +263,26 @@ def test_h13_a_request_after_the_acknowledgement_gains_nothing_by_a_read_under_w
     assert accounts.run(_result(before)) is False
 
 
+@pytest.mark.parametrize("ended", ["parent", "child"])
+def test_h13_nor_does_a_request_with_a_child_after_its_or_its_parents_end(
+    ended: str, accounts: Accounts, memory: Memory, person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parent = accounts.log_in(person)
+    child = accounts.issue_child(parent, ["GET"], ["/"])
+    memory.accepts(accounts.log_in(person))
+    held = HeldReads(monkeypatch)
+    before = _start(accounts, memory, child)
+    assert held.begun.wait(5)
+    if ended == "parent":
+        log_out_token(accounts, parent)
+    else:
+        accounts.do(revoke_one, OrganizationId(person.organization_id), child[4:16])
+    after = _start(accounts, memory, child)
+    held.release(accounts)
+    assert accounts.run(_result(after)) is False
+    assert accounts.run(_result(before)) is False
+
+
 def test_joined_requests_share_one_read(
     accounts: Accounts, memory: Memory, person: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:

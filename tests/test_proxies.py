@@ -1,8 +1,12 @@
 """deploy/ on proxies as they exist: what reaches the API was verified for its organization (FA2-FA6)."""
 
+import getpass
 import itertools
 import os
 import re
+import socket
+import subprocess
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -12,7 +16,8 @@ from pathlib import Path
 import pytest
 
 from tests.accounts import Accounts, Person
-from tests.proxies.proxy import DEPLOY, KINDS, Proxy
+from tests.postgresql import free_port
+from tests.proxies.proxy import DEPLOY, KINDS, NGINX, Proxy, program
 from tests.proxies.readings import IDENTITY, identity, organizations, paths
 from tests.proxies.relay import Relay
 from tests.proxies.upstream import Upstream
@@ -612,3 +617,43 @@ def test_every_configuration_reads_the_path_by_the_same_expression() -> None:
         [expression] = re.findall(r"\(\?:/\(\?:.*?\)\*/\?", (DEPLOY / file).read_text())
         found.add(expression.replace("\\\\", "\\"))
     assert len(found) == 1
+
+
+@pytest.mark.parametrize("name", ["nginx", "caddy"])
+def test_on_nightlatchs_own_route_as_documented_no_client_tells_the_request_of_a_child_token(
+    name: str, nightlatch: Nightlatch, tmp_path: Path
+) -> None:
+    page = (DEPLOY.parent / "docs" / "proxies.md").read_text("utf-8")
+    row = next(line for line in page.splitlines() if line.lower().startswith(f"| {name} | ") and "-M" in line)
+    lines = "\n".join(part for part in re.findall(r"`([^`]+)`", row) if "X-Forwarded" in part)
+    port, behind = free_port(), f"127.0.0.1:{nightlatch.serving.port}"
+    if name == "nginx":
+        route = f"server {{ listen {port}; location / {{ proxy_pass http://{behind}; {lines} }} }}"
+        config = NGINX.format(folder=tmp_path, user=getpass.getuser()).replace(
+            f"include {tmp_path}/nightlatch.conf;", route
+        )
+        arguments = ["-e", "stderr", "-p", str(tmp_path), "-c", str(tmp_path / "config")]
+    else:
+        config = f"{{\nadmin off\n}}\nhttp://:{port} {{\nreverse_proxy {behind} {{\n{lines}\n}}\n}}\n"
+        arguments = ["run", "--adapter", "caddyfile", "--config", str(tmp_path / "config")]
+    (tmp_path / "config").write_text(config)
+    child = nightlatch.accounts.issue_child(nightlatch.own.token, ["GET"], ["/a"])
+    claimed = [*with_token(child), ("X-Forwarded-Method", "GET"), ("X-Forwarded-Uri", "/a")]
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "XDG_DATA_HOME": str(tmp_path)}
+    with (tmp_path / "log").open("wb") as log:
+        running = subprocess.Popen([program(name), *arguments], env=environment, stdout=log, stderr=log)
+    try:
+        deadline = time.monotonic() + 30
+        while True:
+            with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                break
+            assert running.poll() is None, (tmp_path / "log").read_text()
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        verify = "/api/auth/verify/"
+        assert exchange(nightlatch.serving.port, "GET", verify, claimed).status == 200
+        assert exchange(port, "GET", verify, claimed).status == 403
+        assert exchange(port, "GET", verify, with_token(nightlatch.own.token)).status == 200
+    finally:
+        running.terminate()
+        running.wait(10)

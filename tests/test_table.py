@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from nightlatch.hot import table as table_module
-from nightlatch.hot.known import AGE_SECONDS_MAX, SEPARATOR, Known
+from nightlatch.hot.known import AGE_SECONDS_MAX, SEPARATOR, Known, KnownChild
 from nightlatch.hot.table import Bounded, Table
 from nightlatch.model.change import Change, Snapshot
 from nightlatch.model.names import Email, OrganizationId, Role, TokenId, UserId
-from nightlatch.model.standing import Identity, Standing
+from nightlatch.model.scope import NOTHING
+from nightlatch.model.standing import Descent, Identity, Standing
 from nightlatch.model.token import TokenDigest
 
 DIGESTS = [bytes([number]) * 32 for number in range(6)]
@@ -24,9 +25,16 @@ def snapshot(number: int, epoch: str = "one", seconds: float = NOW) -> Snapshot:
     return Snapshot(epoch, number, seconds, 0.25)
 
 
-def standing(role: Role = Role.OWNER, expiry: datetime | None = None) -> Standing:
+def standing(
+    role: Role = Role.OWNER, expiry: datetime | None = None, descent: Descent | None = None
+) -> Standing:
     identity = Identity(OrganizationId("acme"), UserId(1), Email("ann@example.com"), role)
-    return Standing(TokenId("4fTz0aB7Qm2K"), identity, expiry)
+    return Standing(TokenId("4fTz0aB7Qm2K"), identity, expiry, descent)
+
+
+def descent_of(digest: bytes) -> Descent | None:
+    """Every other token of the model is a child."""
+    return Descent(TokenDigest(DIGESTS[0]), NOTHING) if digest in DIGESTS[1::2] else None
 
 
 class TableAgainstDictionary(RuleBasedStateMachine):
@@ -72,7 +80,8 @@ class TableAgainstDictionary(RuleBasedStateMachine):
             digest, role, number = self.reads.pop(data.draw(st.integers(0, len(self.reads) - 1)))
             found = TokenDigest(digest)
             if self.table.is_usable(found, snapshot(number)):
-                self.table.keep(found, None if role is None else standing(role), snapshot(number))
+                kept = None if role is None else standing(role, descent=descent_of(digest))
+                self.table.keep(found, kept, snapshot(number))
 
     @rule(data=st.data())
     def a_feed_arrives(self, data: st.DataObject) -> None:
@@ -91,15 +100,17 @@ class TableAgainstDictionary(RuleBasedStateMachine):
             allowed = [state.get(digest) for state in self.states[self.table.applied :]] + [
                 self.live.get(digest)
             ]
-            known = self.table.known.get(digest)
+            known = self.table.find(digest)
             if known is not None:
                 assert known.identity.role in allowed
+                assert isinstance(known, KnownChild) == (descent_of(digest) is not None)
             if self.table.is_absent(digest, NOW):
                 assert None in allowed
 
     @invariant()
     def it_is_bounded(self) -> None:
         assert len(self.table.known) <= 3
+        assert len(self.table.children) <= 1
 
 
 TestTableAgainstDictionary = TableAgainstDictionary.TestCase
@@ -181,6 +192,18 @@ def test_av8_attacker_chosen_keys_fill_no_more_than_the_bound() -> None:
             bounded.drop(next(iter(bounded.values)))
     assert len(bounded.values) <= 100
     assert len(bounded._order) <= 100
+
+
+def test_av8_children_are_bounded_and_never_push_out_tokens() -> None:
+    table = Table(100)
+    table.start_over(snapshot(0))
+    for digest in DIGESTS[::2]:
+        table.keep(TokenDigest(digest), standing(), snapshot(0))
+    for _ in range(10_000):
+        child = standing(descent=Descent(TokenDigest(DIGESTS[0]), NOTHING))
+        table.keep(TokenDigest(secrets.token_bytes(32)), child, snapshot(0))
+    assert set(table.known) == set(DIGESTS[::2])
+    assert len(table.children) == 10
 
 
 def test_absent_tokens_never_push_out_live_ones() -> None:

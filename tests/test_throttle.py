@@ -473,7 +473,9 @@ def test_what_cannot_be_counted_is_refused(database: Database, throttled: Accoun
 
 def test_processes_of_one_machine_share_the_attempts_under_way() -> None:
     rate = Rate(10, 600)
-    throttle = Throttle(account=rate, address=rate, logins=None, processes=4, wait_seconds=0.01)
+    throttle = Throttle(
+        account=rate, address=rate, logins=None, child_tokens=rate, processes=4, wait_seconds=0.01
+    )
 
     async def begun() -> int:
         started = 0

@@ -34,19 +34,23 @@ def git(*arguments: str) -> bytes:
     return done.stdout
 
 
-@pytest.fixture(scope="module")
-def code_before(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the package as it was before the newest migration was added."""
-    newest = max((PROJECT / VERSIONS).glob("r*.py")).name
-    added = git("log", "--diff-filter=A", "--format=%H", "-1", "--", f"{VERSIONS}/{newest}").decode().strip()
+def package_before(migration: str, folder: Path) -> Path:
+    """Where in the folder the package now is, as it was before that migration was added."""
+    added = git("log", "--diff-filter=A", "--format=%H", "-1", "--", f"{VERSIONS}/{migration}").decode()
     if not added:
-        pytest.skip("needs the history of the newest migration")
-    archive = git("archive", f"{added}^", "src/nightlatch")
-    folder = tmp_path_factory.mktemp("before")
+        pytest.skip(f"needs the history of {migration}")
+    archive = git("archive", f"{added.strip()}^", "src/nightlatch")
     with tarfile.open(fileobj=io.BytesIO(archive)) as files:
         files.extractall(folder, filter="data")
-    assert not (folder / VERSIONS / newest).exists()
+    assert not (folder / VERSIONS / migration).exists()
     return folder / "src"
+
+
+@pytest.fixture(scope="module")
+def code_before(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The package as it was before the newest migration was added."""
+    newest = max((PROJECT / VERSIONS).glob("r*.py")).name
+    return package_before(newest, tmp_path_factory.mktemp("before"))
 
 
 class OldServing(Serving):
@@ -111,6 +115,36 @@ def test_a_server_of_the_schema_before_runs_on_the_new_one(
         assert verified(tokens[1]) == {401}
         assert exchange(ports[0], "POST", "/api/auth/logoutall/", with_token(tokens[0])).status == 204
         assert all(verified(token) == {401} for token in tokens)
+    finally:
+        assert now.stop() == 0
+        assert before.stop() == 0
+    assert "Traceback" not in (tmp_path / "before").read_text()
+
+
+def test_to_a_server_from_before_child_tokens_they_are_none_and_whom_it_ends_takes_them_along(
+    accounts: Accounts, database: Database, tmp_path: Path
+) -> None:
+    code = package_before("r0003_child_tokens.py", tmp_path)
+    person = accounts.add_person()
+    before = OldServing(code, database.url, tmp_path / "before").wait_ready(60)
+    now = Serving(database.url, tmp_path / "now", workers=2, trusted_proxies="127.0.0.1").wait_ready(60)
+    told = (("X-Forwarded-Method", "GET"), ("X-Forwarded-Uri", "/a"))
+
+    def verified(server: Serving, token: str) -> set[int]:
+        headers = [*with_token(token), *told]
+        return {exchange(server.port, "GET", "/api/auth/verify/", headers).status for _ in range(6)}
+
+    try:
+        for ending in ("/api/auth/logout/", "/api/auth/logoutall/"):
+            parent = accounts.log_in(person)
+            child = accounts.issue_child(parent, ["GET"], ["/a"])
+            assert verified(now, child) == {200}
+            assert verified(before, child) == {401}
+            assert verified(before, parent) == {200}
+            assert exchange(before.port, "POST", ending, with_token(child)).status in (204, 401)
+            assert verified(now, child) == {200}
+            assert exchange(before.port, "POST", ending, with_token(parent)).status == 204
+            assert verified(now, child) == {401}
     finally:
         assert now.stop() == 0
         assert before.stop() == 0

@@ -19,6 +19,7 @@ from nightlatch.model.names import OrganizationId, Role
 from nightlatch.model.origin import Origin
 from nightlatch.model.token import generate_token, parse_token
 from nightlatch.store import schema
+from nightlatch.usecases.change_lease import change_lease
 from nightlatch.usecases.close_organization import close_organization
 from nightlatch.usecases.disable_user import disable_user
 from nightlatch.usecases.log_out import log_out
@@ -477,6 +478,35 @@ def test_a_child_token_is_accepted_for_requests_of_its_scope_only(
         assert isinstance(wrong, WrongOrganization)
         assert api.verify(child, organization_id=person.organization_id, **here) == identity
     assert api.verify(parent).token_id == parent[4:16]  # a token needs no scope
+
+
+@pytest.mark.parametrize("lease", [250, 0])
+def test_the_use_of_a_child_is_its_parents_and_one_that_is_refused_is_nobodys(
+    lease: int, database: Database, accounts: Accounts, person: Person
+) -> None:
+    is_sqlite = accounts.engines.sqlite_file is not None
+    if is_sqlite and not lease:
+        return  # there is no lease
+    parents = [accounts.log_in(person) for _ in range(2)]
+    children = [accounts.issue_child(parent, ["POST"], ["/"]) for parent in parents]
+    if not is_sqlite:
+        accounts.do(change_lease, lease)
+    own = Api(database.url)
+    try:
+        for _ in range(3):
+            for child in children:
+                assert isinstance(own.refusal(f"Token {child}", "198.51.100.1"), OutsideScope)
+        assert own.verify(children[1], **POST).email == person.username
+        assert isinstance(own.refusal(f"Token {children[1]}", "198.51.100.1"), OutsideScope)
+    finally:
+        own.close()  # and everything is flushed
+        if not is_sqlite:
+            accounts.do(change_lease, 250)
+    used = [
+        accounts.sql("SELECT address FROM token_use WHERE token_id = :id", id=parent[4:16])
+        for parent in parents
+    ]
+    assert used == [[], [("192.0.2.7",)]]
 
 
 def test_a_child_token_is_refused_as_soon_as_its_parent_has_logged_out(

@@ -68,6 +68,7 @@ async def built_services(
         account=settings.failed_logins_per_account,
         address=settings.failed_logins_per_address,
         logins=settings.logins_per_account,
+        child_tokens=settings.child_tokens_per_user,
         processes=settings.workers,
         wait_seconds=settings.password_hash_wait_seconds,
     )

@@ -131,7 +131,7 @@ class Metrics:
         self._raise(self._hashes, services.passwords.hashed)
         self._raise(self._dropped, lines_dropped())
         self._age.set(services.currency.age_seconds())
-        self._known.set(len(services.table.known))
+        self._known.set(len(services.table.known) + len(services.table.children))
         self._workers.set(1)
         self._pending.set(services.passwords.pending)
         self._threads.set(services.passwords.threads)

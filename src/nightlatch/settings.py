@@ -131,6 +131,11 @@ class Settings(BaseModel):
         None,
         description="Successful logins to one account, written the same way; by default without limit.",
     )
+    child_tokens_per_user: _Rate = Field(
+        Rate(1000, 3600),
+        description="Child tokens that a user of an organization makes, written the same way; beyond that "
+        "429.",
+    )
     body_seconds_max: float = Field(
         10.0, gt=0, le=300, description="How long a client may take to send a request's body (then 408)."
     )
@@ -138,8 +143,9 @@ class Settings(BaseModel):
         100_000,
         ge=1,
         le=10_000_000,
-        description="How many live tokens one process remembers, at about 400 bytes each; what was read "
-        "first is forgotten first, and read again when it comes.",
+        description="How many live tokens one process remembers, at about 400 bytes each, and beside them "
+        "a tenth as many child tokens, at about 1 KB; what was read first is forgotten first, and read again "
+        "when it comes.",
     )
     token_header: str | None = Field(
         None,

@@ -108,6 +108,7 @@ class Verifier:
 
     def __init__(self, memory: Memory) -> None:
         self._find = memory.lookup.find_nowait
+        self._note_child = memory.lookup.note_child
         self._fills = memory.fills
 
     async def verify(
@@ -129,7 +130,7 @@ class Verifier:
 
         A child token is accepted for the request that its scope allows: by `method`, `target` (path and
         query as the client sent them, not decoded), `origin` (the Origin header's value, None: there is none)
-        and `client_address`. Without method and target it is refused.
+        and `client_address`. Without method and target it is refused. Its use is noted as its parent's.
 
         Raises TokenRejected, WrongOrganization, OutsideScope, or Unavailable; nothing is accepted in doubt.
         """
@@ -141,6 +142,7 @@ class Verifier:
         known = verdict if type(verdict) is Known else await self._known(verdict, address)
         if isinstance(known, KnownChild):
             _check_scope(known, method, target, origin, client_address)
+            self._note_child(known, address)
         identity = _identity(known.packed)
         if organization_id is not None and organization_id != identity.organization_id:
             raise WrongOrganization

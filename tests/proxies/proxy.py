@@ -16,7 +16,7 @@ from tests.sockets import exchange
 DEPLOY = Path(__file__).parent.parent.parent / "deploy"
 KINDS = ("nginx", "caddy", "caddy-debian", "envoy", "traefik")
 
-_NGINX = """
+NGINX = """
 daemon off;
 user {user};
 worker_processes 1;
@@ -62,7 +62,7 @@ class Proxy:
             copy.parent.mkdir(parents=True, exist_ok=True)
             copy.write_text(text)
         if kind == "nginx":
-            (folder / "nginx.conf").write_text(_NGINX.format(folder=folder, user=getpass.getuser()))
+            (folder / "nginx.conf").write_text(NGINX.format(folder=folder, user=getpass.getuser()))
         arguments = {
             "nginx": ["-e", "stderr", "-p", str(folder), "-c", str(folder / "nginx.conf")],
             "caddy": ["run", "--adapter", "caddyfile", "--config", "Caddyfile"],

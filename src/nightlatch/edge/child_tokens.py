@@ -72,6 +72,7 @@ def issuing(services: Services) -> Operation:
             408: documents.TOO_SLOW,
             413: documents.TOO_LARGE,
             415: documents.UNSUPPORTED,
+            429: documents.TOO_MANY_CHILDREN,
             503: documents.UNAVAILABLE,
         },
         {

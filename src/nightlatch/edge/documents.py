@@ -251,6 +251,7 @@ def response(model: type[BaseModel] | None, description: str) -> dict[str, Any]:
 UNAUTHENTICATED: Final = response(Detail, "No live token.") | {"headers": _CHALLENGE}
 FORBIDDEN: Final = response(Detail, "A child token, which is for APIs only.")
 THROTTLED: Final = response(Detail, "Too many failed logins.") | {"headers": _RETRY}
+TOO_MANY_CHILDREN: Final = response(Detail, "The user has made too many child tokens.") | {"headers": _RETRY}
 UNAVAILABLE: Final = response(Detail, "Overloaded, or the database cannot be asked.") | {"headers": _RETRY}
 NOT_FOUND: Final = response(Detail, "No such thing, as far as the caller may know.")
 TOO_LARGE: Final = response(Detail, "The body is larger than 64 KiB.")

@@ -22,6 +22,7 @@ _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 SCOPE_ITEMS_MAX: Final = 20
 """In each list of a scope: it is asked for each request, and read with each token."""
 PATH_CHARACTERS_MAX: Final = 200
+PATHS_CHARACTERS_MAX: Final = 1000
 ORIGIN_CHARACTERS_MAX: Final = 255
 _ORIGIN: Final = re.compile(r"[a-z][a-z0-9+.-]*://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
 _DEFAULT_PORT: Final = re.compile(r"http://.*:80|https://.*:443")
@@ -124,7 +125,10 @@ def _paths(value: Any) -> list[str]:
             )
         return None
 
-    return _list(value, wrong)
+    paths = _list(value, wrong)
+    if sum(map(len, paths)) > PATHS_CHARACTERS_MAX:
+        raise _reject(f"Ensure all together have no more than {PATHS_CHARACTERS_MAX} characters.")
+    return paths
 
 
 def _origin(value: Any) -> str:

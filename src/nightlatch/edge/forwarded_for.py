@@ -1,6 +1,7 @@
 """X-Forwarded-For: whom a request comes from when proxies stand in between, told by trusted ones only.
 
-`is_told_by_proxy` says of what else a request tells, by X-Forwarded-…, whether a trusted proxy told it.
+`is_told_by_proxy` says of what else a request tells, by X-Forwarded-…, whether a trusted proxy told it, and
+`told_address` for whom: a proxy's own address is none.
 """
 
 from collections.abc import Sequence
@@ -23,6 +24,12 @@ def is_told_by_proxy(scope: Scope) -> bool:
     return _TRUSTED in scope
 
 
+def told_address(scope: Scope) -> str:
+    """The client's address as a trusted proxy told it; empty where none did, or told a trusted proxy's."""
+    address: str = scope.get(_TRUSTED, "")
+    return address
+
+
 class ForwardedFor:
     """Puts the client's own address where the server has put the proxy's.
 
@@ -41,8 +48,9 @@ class ForwardedFor:
         if scope["type"] == "http" and scope["client"]:
             peer = scope["client"][0]
             if self._is_trusted(peer):
-                scope["client"] = (self._client(peer, scope["headers"]), 0)
-                scope[_TRUSTED] = True
+                address = self._client(peer, scope["headers"])
+                scope["client"] = (address, 0)
+                scope[_TRUSTED] = "" if self._is_trusted(address) else address
         return self._app(scope, receive, send)
 
     def _client(self, peer: str, headers: Sequence[tuple[bytes, bytes]]) -> str:

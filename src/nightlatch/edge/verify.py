@@ -27,7 +27,7 @@ from nightlatch.counts import (
     UNAVAILABLE,
 )
 from nightlatch.edge import documents
-from nightlatch.edge.forwarded_for import is_told_by_proxy
+from nightlatch.edge.forwarded_for import is_told_by_proxy, told_address
 from nightlatch.edge.resource import Operation, Resource
 from nightlatch.hot.header import HeaderFault, TokenHeader
 from nightlatch.hot.known import SEPARATOR, Known, KnownChild
@@ -129,6 +129,7 @@ class Verify:
         self._app = app
         self._services = services
         self._find = services.lookup.find_nowait
+        self._note_child = services.lookup.note_child
         self._verdicts = services.counts.verdicts
         self._token_header = token_header.lower().encode("ascii") if token_header else None
         self._read = frozenset((b"authorization", ORGANIZATION_HEADER, self._token_header))
@@ -171,11 +172,13 @@ class Verify:
                 cell = ACCEPTED_READ
             else:
                 found = verdict
-            if isinstance(found, KnownChild) and (why := _why_refused(found, scope, address)) is not None:
-                self._verdicts[REFUSED_SCOPE + cell] += 1
-                _log.info("child_token_refused", reason=why, token_id=found.token_id)
-                await _refuse(send, 403, _FORBIDDEN)
-                return
+            if isinstance(found, KnownChild):
+                if (why := _why_refused(found, scope)) is not None:
+                    self._verdicts[REFUSED_SCOPE + cell] += 1
+                    _log.debug("child_token_refused", reason=why, token_id=found.token_id)
+                    await _refuse(send, 403, _FORBIDDEN)
+                    return
+                self._note_child(found, address)
             known = found
         if organizations is not None or scope["query_string"]:
             own_organization = known.packed[: known.packed.index(SEPARATOR)]
@@ -212,7 +215,7 @@ class Verify:
         return found
 
 
-def _why_refused(child: KnownChild, scope: Scope, address: str) -> OutOfScope | None:
+def _why_refused(child: KnownChild, scope: Scope) -> OutOfScope | None:
     """Why the child token does not stand for the request that is asked about; None if it does.
 
     Each of method and target must be told, once, by a trusted proxy: nobody else knows the request.
@@ -227,7 +230,8 @@ def _why_refused(child: KnownChild, scope: Scope, address: str) -> OutOfScope | 
     if len(methods) != 1 or len(targets) != 1 or len(origins) > 1:
         return OutOfScope.UNKNOWN
     origin = origins[0].decode("latin-1") if origins else None
-    asked = AskedRequest(methods[0].decode("latin-1"), targets[0].decode("latin-1"), origin, address)
+    method, target = methods[0].decode("latin-1"), targets[0].decode("latin-1")
+    asked = AskedRequest(method, target, origin, told_address(scope))
     return child.scope.why_refused(asked)
 
 

@@ -43,7 +43,7 @@ class Fills:
     async def find(self, token: SpelledToken, address: str) -> Known | KnownChild | None:
         """What the token is known as at the moment this returns; None: it is not live.
 
-        The use of a live one from that address is noted.
+        The use of a live one from that address is noted, a child's is not: its scope is still to be asked.
 
         Raises StoreUnavailable when that cannot be known in time, Overloaded when too many wait.
         """
@@ -87,9 +87,9 @@ class Fills:
             seconds = self._currency.database_seconds_nowait()
             if seconds is not None:
                 # What kept the lookup from answering may be over by now.
-                known = self._table.known.get(digest.value)
+                known = self._table.find(digest.value)
                 if known is not None and seconds < known.until:
-                    self._uses.note(known.used, seconds, address)
+                    self._note(known, seconds, address)
                     return known
                 if self._table.is_absent(digest.value, seconds):
                     return None
@@ -103,7 +103,7 @@ class Fills:
                 known = self._table.keep(digest, read.standing, read.snapshot)
                 if known is None or seconds >= known.until:
                     return None  # by the database's clock it may have expired since it was read
-                self._uses.note(known.used, seconds, address)
+                self._note(known, seconds, address)
                 return known
         raise VerdictUnknown(f"no read of a token held in {TRIES_MAX} tries")
 
@@ -113,8 +113,12 @@ class Fills:
         if read.standing is None:
             return None
         known = known_as(read.standing, digest, read.snapshot.seconds)
-        self._uses.note(known.used, read.snapshot.seconds, address)
+        self._note(known, read.snapshot.seconds, address)
         return known
+
+    def _note(self, known: Known | KnownChild, seconds: float, address: str) -> None:
+        if isinstance(known, Known):
+            self._uses.note(known.used, seconds, address)
 
     async def _read_joined(self, digest: TokenDigest) -> StandingRead:
         task = self._under_way.get(digest.value)

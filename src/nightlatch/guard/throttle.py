@@ -39,18 +39,28 @@ class _Account:
 
 
 class Throttle:
-    """The rates that attempts are held to; `logins` is None where good logins are not limited.
+    """The rates that attempts, and the making of child tokens, are held to.
+
+    `logins` is None where good logins are not limited.
 
     `processes` share one machine: together they have no more attempts under way for one account from one
     known address than its rate's burst. Whoever waits longer than `wait_seconds` is Overloaded.
     """
 
     def __init__(
-        self, *, account: Rate, address: Rate, logins: Rate | None, processes: int, wait_seconds: float
+        self,
+        *,
+        account: Rate,
+        address: Rate,
+        logins: Rate | None,
+        child_tokens: Rate,
+        processes: int,
+        wait_seconds: float,
     ) -> None:
         self.account = account
         self.address = address
         self.logins = logins
+        self.child_tokens = child_tokens
         self._under_way_max = max(1, account.burst // processes)
         self._wait_seconds = wait_seconds
         self._accounts: dict[bytes, _Account] = {}

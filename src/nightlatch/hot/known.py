@@ -67,13 +67,18 @@ class Known(_Live):
 
 
 class KnownChild(_Live):
-    """A child token: nothing may be granted to it before its scope was asked. Its use is its parent's."""
+    """A child token: nothing may be granted to it before its scope was asked.
 
-    __slots__ = ("scope",)
+    Its use is its parent's, and one that its scope refuses is nobody's: so it is noted by whoever has asked
+    the scope. `read`: the database's time, in seconds, when this was true.
+    """
+
+    __slots__ = ("read", "scope")
 
     def __init__(self, standing: Standing, descent: Descent, read_seconds: float) -> None:
         super().__init__(standing, descent.parent, read_seconds)
         self.scope = descent.scope
+        self.read = read_seconds
 
 
 def known_as(standing: Standing, digest: TokenDigest, read_seconds: float) -> Known | KnownChild:

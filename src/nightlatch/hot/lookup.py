@@ -34,7 +34,7 @@ class Lookup:
 
         A TokenHeader means that memory does not know, or may not answer: the database has to be
         asked. `authorization` is empty where there is no header; the use of a live token from
-        `address` is noted.
+        `address` is noted, a child's is not: its scope is still to be asked.
         """
         # The entry first, then whether memory is current: a pause in between counts against us (H7).
         # What has the digest of a live token is well formed, so that only the rest needs parsing.
@@ -47,22 +47,28 @@ class Lookup:
                 return known
         return self._find_otherwise(authorization, address)
 
+    def note_child(self, child: KnownChild, address: str) -> None:
+        """Note a use that the child token's scope allows, as its parent's."""
+        seconds = self._database_seconds()
+        self._note(child.used, child.read if seconds is None else seconds, address)
+
     def _find_otherwise(
         self, authorization: bytes, address: str
     ) -> Known | KnownChild | HeaderFault | TokenHeader:
-        """Other letter case and white space, malformed headers, and what is not known."""
+        """Child tokens, other letter case and white space, malformed headers, and what is not known."""
         header = read_token_header(authorization)
         if not isinstance(header, TokenHeader):
             return header
         if isinstance(header.token, ImportedToken):
             return self._find_imported(header, header.token, address)
         digest = header.token.digest.value
-        known = self._known.get(digest)
+        known = self._table.find(digest)
         seconds = self._database_seconds()
         if seconds is None:
             return header
         if known is not None and seconds < known.until:
-            self._note(known.used, seconds, address)
+            if isinstance(known, Known):
+                self._note(known.used, seconds, address)
             return known
         return HeaderFault.INVALID if self._table.is_absent(digest, seconds) else header
 

@@ -21,6 +21,7 @@ from nightlatch.model.token import TokenDigest
 
 RECENT_CHANGES_MAX: Final = 10_000
 ABSENT_MAX: Final = 10_000
+TOKENS_PER_CHILD: Final = 10
 _DIGEST_BYTES: Final = (32, 64)
 """SHA-256 of our own tokens, SHA-512 of imported ones. What else a change may name is not known here."""
 
@@ -55,10 +56,14 @@ class Bounded(Generic[_Value]):
 
 
 class Table:
-    """Digest to what is known of the token: that it is live and whose, or that there is none."""
+    """Digest to what is known of the token: that it is live and whose, or that there is none.
+
+    Child tokens stand apart, a tenth as many: whoever makes any number of them pushes out no token (AV8).
+    """
 
     def __init__(self, tokens_max: int) -> None:
-        self._known: Bounded[Known | KnownChild] = Bounded(tokens_max)
+        self._known: Bounded[Known] = Bounded(tokens_max)
+        self._children: Bounded[KnownChild] = Bounded(max(1, tokens_max // TOKENS_PER_CHILD))
         self._absent: Bounded[float] = Bounded(ABSENT_MAX)
         self._recent: deque[tuple[int, bytes]] = deque()
         self._recent_numbers: dict[bytes, int] = {}
@@ -69,9 +74,18 @@ class Table:
         self.imported: tuple[ImportedKind, ...] = ()
 
     @property
-    def known(self) -> dict[bytes, Known | KnownChild]:
+    def known(self) -> dict[bytes, Known]:
         """The live tokens by digest; always the same dictionary, for the lookup to hold on to."""
         return self._known.values
+
+    @property
+    def children(self) -> dict[bytes, KnownChild]:
+        """The live child tokens by digest; always the same dictionary."""
+        return self._children.values
+
+    def find(self, digest: bytes) -> Known | KnownChild | None:
+        """What is known of the live token with that digest, whichever kind it is of."""
+        return self.known.get(digest) or self.children.get(digest)
 
     def is_absent(self, digest: bytes, database_seconds: float) -> bool:
         """Whether it is known that there is no live token with that digest."""
@@ -80,6 +94,7 @@ class Table:
     def start_over(self, snapshot: Snapshot) -> None:
         """Forget everything; what is read from that snapshot on may be kept."""
         self._known.clear()
+        self._children.clear()
         self._absent.clear()
         self._recent.clear()
         self._recent_numbers.clear()
@@ -117,15 +132,20 @@ class Table:
         """Remember what a usable snapshot said of the token; what it is known as, None if absent."""
         if standing is None:
             self._known.drop(digest.value)
+            self._children.drop(digest.value)
             self._absent.put(digest.value, snapshot.seconds + AGE_SECONDS_MAX)
             return None
         known = known_as(standing, digest, snapshot.seconds)
         self._absent.drop(digest.value)
-        self._known.put(digest.value, known)
+        if isinstance(known, KnownChild):
+            self._children.put(digest.value, known)
+        else:
+            self._known.put(digest.value, known)
         return known
 
     def _drop(self, number: int, digest: bytes) -> None:
         self._known.drop(digest)
+        self._children.drop(digest)
         self._absent.drop(digest)
         self._recent.append((number, digest))
         self._recent_numbers[digest] = number

@@ -1,4 +1,4 @@
-"""An attempt to show a password, and the keys by which it is counted."""
+"""An attempt to show a password, and the keys by which it, and the making of child tokens, is counted."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -6,7 +6,7 @@ from hashlib import sha256
 from ipaddress import IPv6Address, ip_address
 from typing import Final
 
-from nightlatch.model.names import Email, OrganizationId
+from nightlatch.model.names import Email, OrganizationId, UserId
 
 _NETWORKS_REMEMBERED: Final = 4096
 _IPV6_HOST_BITS: Final = 64
@@ -39,6 +39,11 @@ class Attempt:
     def logins(self) -> bytes:
         """The key that counts the account's successful logins."""
         return _key("logins", self.organization_id, self.email)
+
+
+def child_tokens_key(organization_id: OrganizationId, user_id: UserId) -> bytes:
+    """The key that counts the child tokens which a user of that organization makes."""
+    return _key("child tokens", organization_id, str(user_id))
 
 
 @lru_cache(_NETWORKS_REMEMBERED)

@@ -76,13 +76,14 @@ class Parent:
     time_to_live: int
 
 
-# Locks the organization, then the token, in the order of a login that ends tokens to make place. A bare
-# FOR UPDATE would make those who write the use of tokens pass over this one.
+# Locks organization, membership, user, then the token, in the order of a login that ends tokens to make
+# place: raw SQL that changes one of them meanwhile, and has written down already which tokens that concerns,
+# is waited for. A bare FOR UPDATE would make those who write the use of tokens pass over this one.
 _LOCK_PARENT: Final = (
     select(token.c.id, token.c.expiry, organization.c.child_time_to_live)
     .select_from(USABLE)
     .where(token.c.id == bindparam("parent_id"), *live())
-    .with_for_update(key_share=True, of=[organization, token])
+    .with_for_update(key_share=True, of=[organization, membership, user, token])
 )
 
 

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from nightlatch.model.errors import InvalidValue, TokenRejected
+from nightlatch.model.attempt import child_tokens_key
+from nightlatch.model.errors import InvalidValue, Throttled, TokenRejected
 from nightlatch.model.event import Event, EventKind, acting_caller
 from nightlatch.model.names import TokenId
 from nightlatch.model.records import IssuedChildToken
@@ -12,6 +13,7 @@ from nightlatch.model.token import generate_token
 from nightlatch.store.child_tokens import NewChildToken, Parent, insert_child_token, lock_parent
 from nightlatch.store.connection import Connection
 from nightlatch.store.events import insert_event
+from nightlatch.store.throttles import judge
 from nightlatch.usecases.services import Services
 
 
@@ -31,11 +33,18 @@ async def issue_child_token(
 
     It takes no place of the organization's tokens, and expires with its parent at the latest.
 
-    Raises InvalidValue('time_to_live'), ChildTokenLimitReached, TokenRejected if the parent was ended
-    meanwhile, or StoreUnavailable; after the last, the child may exist, but nobody has it.
+    Each is counted against the user's rate, whichever token it is made with: expired ones take no place of
+    the organization's limit, but space for a while. What is refused is not counted.
+
+    Raises Throttled, InvalidValue('time_to_live'), ChildTokenLimitReached, TokenRejected if the parent was
+    ended meanwhile, or StoreUnavailable; after the last, the child may exist, but nobody has it.
     """
     organization_id = caller.identity.organization_id
+    key = child_tokens_key(organization_id, caller.identity.user_id)
     async with services.store.write() as connection:
+        # Before the organization is locked: who is refused keeps nobody else waiting.
+        if wait := await judge(connection, key, services.throttle.child_tokens):
+            raise Throttled(wait, "child tokens of a user")
         parent = await lock_parent(connection, parent_id)
         if parent is None:
             raise TokenRejected("a child of a token that is not live")

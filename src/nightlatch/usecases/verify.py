@@ -9,7 +9,8 @@ async def verify(services: Services, authorization: bytes, address: str) -> Know
     """The verdict on the header's value, true at the moment it is given.
 
     From memory, without waiting, where it knows the token; else the database is asked. The use of a
-    live token is noted with the address it came from. Raises StoreUnavailable or Overloaded when it
+    live token is noted with the address it came from; that of a child is for whoever asks its scope to note
+    (`Lookup.note_child`). Raises StoreUnavailable or Overloaded when it
     cannot know.
     """
     verdict = services.lookup.find_nowait(authorization, address)

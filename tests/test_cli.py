@@ -141,6 +141,8 @@ class Cli:
         terminal, process_end = pty.openpty()
 
         def take_terminal() -> None:
+            # As a shell at a terminal starts it, whatever these tests were started by.
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
             fcntl.ioctl(process_end, termios.TIOCSCTTY, 0)
 
         process = subprocess.Popen(

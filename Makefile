@@ -57,7 +57,7 @@ crowd: .venv/development
 moving: .venv/development
 	TEST_MOVING_SCALE=10 $(BIN)/python -m pytest tests/test_moving_in.py -k every_live
 
-# Ten million inputs, led by coverage; a quarter of an hour. FUZZ="--inputs 100000" is shorter.
+# Ten million inputs, led by coverage; five minutes. FUZZ="--inputs 100000" is shorter.
 fuzz: .venv/benchmarks
 	$(BIN)/python -m tests.fuzz $(FUZZ)
 

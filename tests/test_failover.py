@@ -30,6 +30,7 @@ LONG_LEASE_SECONDS = 1.0
 """Leaves more time after a promotion in which the old primary may still be trusted."""
 CLOSE_VERIFIES_MIN = 1000
 RECOVERY_SECONDS_MAX = 3.0
+SEEDS_MAX = 6
 WINDOW_SECONDS = 0.3
 
 pytestmark = pytest.mark.slow
@@ -49,9 +50,14 @@ def test_h11_h21_h28_no_promise_is_broken_by_failovers_whose_old_primary_lives_o
 
 
 def test_h21_without_the_pulse_the_same_failovers_have_ended_tokens_accepted() -> None:
-    report = run(FAILOVERS, 1, patches=("feed_needs_no_pulse",))
-    shutil.rmtree(report.folder, ignore_errors=True)
-    assert report.findings.violation_counts[Rule.ENDED_ACCEPTED] > 0, summary(report)
+    # Four failovers mostly show it, not always: it takes a logout at the new primary in the moments in
+    # which a server trusts the old one.
+    for seed in range(1, SEEDS_MAX + 1):
+        report = run(FAILOVERS, seed, patches=("feed_needs_no_pulse",))
+        shutil.rmtree(report.folder, ignore_errors=True)
+        if report.findings.violation_counts[Rule.ENDED_ACCEPTED] > 0:
+            return
+    pytest.fail(summary(report))
 
 
 @pytest.fixture(scope="module")

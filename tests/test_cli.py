@@ -947,6 +947,7 @@ def test_the_audit_log_can_be_followed_line_by_line_until_interrupted(cli: Cli, 
         stderr=subprocess.PIPE,
         cwd=cli.folder,
         env=cli.environment,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # whoever starts the tests
     )
     try:
         assert process.stdout is not None

@@ -40,7 +40,7 @@ class ArchivingServer(PostgresqlServer):
         while list((self.data / "pg_wal" / "archive_status").glob("*.ready")):
             if time.monotonic() > deadline:
                 raise TimeoutError("the log is not archived")
-            time.sleep(0.05)
+            time.sleep(0.05)  # asked again: PostgreSQL archives in a process of its own
         self.stop("immediate")
         shutil.rmtree(self.data)
 
@@ -66,7 +66,7 @@ class ArchivingServer(PostgresqlServer):
                 return
             if time.monotonic() > deadline:
                 raise TimeoutError((self.data / "log").read_text())
-            time.sleep(0.05)
+            time.sleep(0.05)  # asked again until it takes writes
 
     def _folder(self, name: str) -> Path:
         folder = self.folder / name

@@ -80,7 +80,7 @@ class Collector:
         while len(found := [span for span in list(self.spans) if wanted(span)]) < count:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"there are {self.spans}")
-            time.sleep(0.02)
+            time.sleep(0.02)  # asked again: spans come from another process, in batches
         return found
 
     def parts(self, request: TakenSpan) -> list[TakenSpan]:

@@ -38,9 +38,13 @@ class Seen:
     seconds: float
 
 
+DOWN_SECONDS = 0.5
+"""How long the service is away in its restart: the fault itself, which its clients have to sit out."""
+
+
 def _restart(service: Service) -> None:
     service.stop()
-    time.sleep(0.5)
+    time.sleep(DOWN_SECONDS)
     service.start()
 
 

@@ -959,7 +959,7 @@ if (holder := os.fork()) == 0:
 assert os.waitpid(holder, 0)[1] == 0
 end = time.monotonic() + 10
 while cache.lock_nowait("key") is None and time.monotonic() < end:
-    time.sleep(0.01)  # the child is young
+    time.sleep(0.01)  # asked again: the child closes the lock when it gets to run, and nothing else tells
 assert time.monotonic() < end
 """
     run_alone(script, str(tmp_path))

@@ -48,7 +48,7 @@ async def identify_by_token(services: Services, request: Request) -> Caller:
     if isinstance(verdict, HeaderFault):
         raise refused(verdict)
     if isinstance(verdict, KnownChild):
-        _log.info("child_token_refused", reason="endpoint", token_id=verdict.token_id)
+        _log.debug("child_token_refused", reason="endpoint", token_id=verdict.token_id)
         raise forbidden()
     return Caller(verdict.identity, verdict.token_id, read_origin(request))
 

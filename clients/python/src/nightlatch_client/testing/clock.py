@@ -35,7 +35,7 @@ class ManualClock:
         """Move it ahead, and let other threads run."""
         self.slept.append(seconds)
         self.advance(seconds)
-        time.sleep(0)
+        time.sleep(0)  # waits for nothing: lets another thread have its turn
 
     async def sleep_async(self, seconds: float) -> None:
         """Move it ahead, and let other tasks run."""

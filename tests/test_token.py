@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nightlatch.hot.header import HeaderFault, TokenHeader, read_token_header
-from nightlatch.model.imported import Algorithm, ImportedKind, read_kinds
+from nightlatch.model.imported import Algorithm, ImportedKind, ImportedToken, read_kinds, spell_token
 from nightlatch.model.token import TOKEN_CHARACTERS, PlainToken, generate_token, parse_token
 
 FORMAT = re.compile(r"nlt_[0-9A-Za-z]{12}_[0-9A-Za-z]{49}")
@@ -130,6 +130,7 @@ def test_scheme_in_any_case_and_any_white_space_is_fine(space: bytes, scheme: by
         "sha3_text 40 ",
         "sha512_hex 41 ",
         "sha512_hex 30 ",
+        "sha512_hex 40 kx",
         "sha512_text 130 ",
         "sha512_text x ",
         "sha512_text -40 ",
@@ -144,3 +145,19 @@ def test_kinds_of_imported_tokens_that_cannot_be_read_are_passed_over(line: str)
     known = ImportedKind(Algorithm.TEXT, "fed_", 64)
     assert read_kinds(f"{line}\nsha512_text 64 fed_") == (known,)
     assert read_kinds(line) == ()
+
+
+def test_tk1_only_text_of_a_kind_that_was_imported_has_a_digest_to_look_for() -> None:
+    kinds = [ImportedKind(Algorithm.TEXT, "", 64), ImportedKind(Algorithm.HEX, "", 40)]
+    for text, algorithms in (
+        ("a" * 64, [Algorithm.TEXT]),
+        ("a" * 40, [Algorithm.HEX]),
+        ("a" * 62, []),
+        ("a" * 66, []),
+        ("ky" + "a" * 40, []),
+        ("kx" + "a" * 64, []),
+    ):
+        spelled = spell_token(text.encode())
+        assert isinstance(spelled, ImportedToken)
+        assert len(spelled.digests(kinds)) == len(algorithms), text
+        assert spelled.digests([]) == ()

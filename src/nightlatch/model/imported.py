@@ -79,7 +79,8 @@ def _read_kind(line: str) -> ImportedKind | None:
         return None
     kind = ImportedKind(Algorithm(algorithm), prefix, int(characters))
     in_bounds = HEX_CHARACTERS_MIN <= kind.characters <= HEX_CHARACTERS_MAX and kind.characters % 2 == 0
-    return kind if in_bounds else None
+    # What spells bytes has no prefix: knox has had prefixes only since it hashes the text.
+    return kind if in_bounds and not (kind.algorithm is Algorithm.HEX and prefix) else None
 
 
 def imported_digest(algorithm: Algorithm, text: bytes) -> TokenDigest:

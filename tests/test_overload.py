@@ -76,7 +76,7 @@ def test_lg4_200_logins_at_once_neither_hold_up_verifications_nor_fill_memory(
         own.database_url,
         tmp_path / "log",
         password_hash_memory_kib=HASH_KIB,
-        password_hash_time_cost=2,
+        password_hash_time_cost=8,
         password_hash_threads=THREADS,
         password_hash_wait_seconds=2,
     ).wait_ready()

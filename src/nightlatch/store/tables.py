@@ -16,6 +16,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    UniqueConstraint,
     or_,
 )
 
@@ -248,4 +249,58 @@ password_link = Table(
     Column("user_id", ForeignKey("user.id", ondelete="CASCADE"), nullable=False, index=True),
     Column("created", Instant, nullable=False),
     Column("expiry", Instant, nullable=False),
+)
+
+session = Table(
+    "session",
+    metadata,
+    Column("digest", LargeBinary, primary_key=True),
+    # Public: it names the session in lists.
+    Column("id", String(12), nullable=False, unique=True),
+    Column("organization_id", String(32), nullable=False),
+    Column("user_id", BigInteger().with_variant(Integer, "sqlite"), nullable=False, index=True),
+    Column("created", Instant, nullable=False),
+    Column("used", Instant, nullable=False),
+    # When the password was last shown.
+    Column("confirmed", Instant, nullable=False),
+    Column("expiry", Instant, nullable=False),
+    Column("address", String(64), nullable=False, server_default=""),
+    Column("user_agent", Text, nullable=False, server_default=""),
+    ForeignKeyConstraint(
+        ["organization_id", "user_id"],
+        ["membership.organization_id", "membership.user_id"],
+        ondelete="CASCADE",
+    ),
+    Index(None, "organization_id", "user_id"),
+    Index(None, "expiry"),
+)
+
+invitation = Table(
+    "invitation",
+    metadata,
+    Column("digest", LargeBinary, primary_key=True),
+    # Public: it names the invitation in lists.
+    Column("id", String(12), nullable=False, unique=True),
+    Column("organization_id", ForeignKey("organization.id", ondelete="CASCADE"), nullable=False),
+    Column("email", String(254), nullable=False),
+    Column("role", String(16), nullable=False),
+    # The owner's e-mail address.
+    Column("invited_by", String(254), nullable=False),
+    Column("created", Instant, nullable=False),
+    Column("expiry", Instant, nullable=False),
+    UniqueConstraint("organization_id", "email"),
+    CheckConstraint("role IN ('owner', 'member')", "role"),
+    Index(None, "expiry"),
+)
+
+token_usage = Table(
+    "token_usage",
+    metadata,
+    # How often a token was accepted on a day, counted in days since 1970 in UTC. No foreign keys: the
+    # organization's sum goes on when the token has ended.
+    Column("organization_id", String(32), primary_key=True),
+    Column("day", Integer, primary_key=True, autoincrement=False),
+    Column("token_id", String(12), primary_key=True),
+    Column("uses", BigInteger, nullable=False),
+    Index(None, "day"),
 )

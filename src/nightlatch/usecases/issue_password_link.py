@@ -2,8 +2,9 @@
 
 from nightlatch.model.errors import InvalidValue, Refused
 from nightlatch.model.event import OPERATOR, Event, EventKind
-from nightlatch.model.password_link import VALID_SECONDS_MAX, IssuedLink, generate_link_secret
+from nightlatch.model.password_link import VALID_SECONDS_MAX, IssuedLink
 from nightlatch.model.records import User
+from nightlatch.model.secret import PASSWORD_LINK
 from nightlatch.store.connection import Connection
 from nightlatch.store.events import insert_event
 from nightlatch.store.password_links import insert_link
@@ -31,7 +32,7 @@ async def issue_password_link(services: Services, email: str, valid_seconds: int
 
 async def store_new_link(connection: Connection, user: User, valid_seconds: int) -> IssuedLink:
     """A new link for a user whom the caller has locked or just inserted."""
-    secret = generate_link_secret()
+    secret = PASSWORD_LINK.generate()
     expiry = await insert_link(connection, user.id, secret, valid_seconds)
     return IssuedLink(secret, user.email, expiry)
 

@@ -3,8 +3,8 @@
 from nightlatch.model.errors import InvalidValue
 from nightlatch.model.event import Actor, ActorKind
 from nightlatch.model.origin import Origin
-from nightlatch.model.password_link import LinkSecret, parse_link_secret
 from nightlatch.model.records import EndedToken
+from nightlatch.model.secret import PASSWORD_LINK, Secret
 from nightlatch.store.organizations import find_organizations_of_user
 from nightlatch.store.password_links import FoundLink, find_link, take_link
 from nightlatch.store.pulse import confirm_primary
@@ -49,8 +49,8 @@ async def use_password_link(services: Services, text: str, password: str, origin
         return await change_password(connection, user, password_hash, actor)
 
 
-def _spelled(text: str) -> LinkSecret:
-    secret = parse_link_secret(text)
+def _spelled(text: str) -> Secret:
+    secret = PASSWORD_LINK.parse(text)
     if secret is None:
         raise InvalidValue("link", "The link is incomplete. Open it again as it was sent, or copy all of it.")
     return secret

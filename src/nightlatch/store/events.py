@@ -1,6 +1,7 @@
 """Queries on events: the audit log."""
 
 import json
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -31,6 +32,17 @@ async def insert_event(
     On PostgreSQL `beside` may be what it tells of, made in the same statement, where there is no
     transaction around.
     """
+    statement = _INSERT if beside is None else _INSERT.add_cte(beside.cte("told_of"))
+    await connection.execute(statement, _values(new, count))
+
+
+async def insert_events(connection: Connection, events: Sequence[tuple[Event, int]]) -> None:
+    """Record several, each with its count, in one statement."""
+    if events:
+        await connection.execute(_INSERT, [_values(new, count) for new, count in events])
+
+
+def _values(new: Event, count: int) -> dict[str, Any]:
     actor, origin = new.actor, new.actor.origin
     values = {
         "kind": new.kind,
@@ -48,8 +60,7 @@ async def insert_event(
         "detail": json.dumps(new.detail),
         "count": count,
     }
-    statement = _INSERT if beside is None else _INSERT.add_cte(beside.cte("told_of"))
-    await connection.execute(statement, {f"new_{name}": value for name, value in values.items()})
+    return {f"new_{name}": value for name, value in values.items()}
 
 
 _COLUMNS = (

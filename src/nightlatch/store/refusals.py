@@ -1,12 +1,12 @@
 """Queries for refused logins: whom they named, and what was counted of them this minute."""
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-from sqlalchemy import func, select, update
+from sqlalchemy import bindparam, func, select, update
 
 from nightlatch.model.event import EventKind
 from nightlatch.model.names import OrganizationId, UserId
@@ -97,8 +97,15 @@ async def list_counted(connection: Connection) -> dict[CountedRow, int]:
     }
 
 
-async def raise_count(connection: Connection, event_id: int, more: int) -> None:
-    """So many more of the kind were counted."""
-    await connection.execute(
-        update(event).where(event.c.id == event_id).values({event.c["count"]: event.c["count"] + more})
-    )
+_RAISE = (
+    update(event)
+    .where(event.c.id == bindparam("of_id"))
+    .values({event.c["count"]: event.c["count"] + bindparam("more")})
+)
+
+
+async def raise_counts(connection: Connection, more: Mapping[int, int]) -> None:
+    """So many more of each kind were counted, by the event's id."""
+    if more:
+        parameters = [{"of_id": event_id, "more": count} for event_id, count in more.items()]
+        await connection.execute(_RAISE, parameters)

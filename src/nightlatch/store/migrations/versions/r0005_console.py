@@ -59,7 +59,7 @@ def upgrade() -> None:
         sa.Column("expiry", Instant, nullable=False),
         sa.PrimaryKeyConstraint("digest", name="invitation_pkey"),
         sa.UniqueConstraint("id", name="invitation_id_key"),
-        sa.UniqueConstraint("organization_id", "email", name="invitation_organization_id_key"),
+        sa.UniqueConstraint("organization_id", "email", name="invitation_organization_id_email_key"),
         sa.ForeignKeyConstraint(
             ["organization_id"],
             ["organization.id"],

@@ -33,7 +33,7 @@ ALLOWED = {
     "metrics": {"counts", "log", "usecases"},
     "second_port": {"model", "settings"},
     "background": {"hot", "metrics", "model", "store", "usecases"},
-    "app": {"clock", "counts", "fresh", "guard", "hot", "settings", "spans", "store", "usecases"},
+    "app": {"clock", "counts", "fresh", "guard", "hot", "model", "settings", "spans", "store", "usecases"},
     # The same memory in another program's process: no edge, no passwords.
     "verifier": {"app", "background", "hot", "model", "settings", "store", "usecases"},
     # In front of an API: a framework is imported by its own module only.

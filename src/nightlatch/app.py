@@ -3,6 +3,7 @@
 import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from datetime import timedelta
 
 from nightlatch.clock import Clock, SystemClock
 from nightlatch.counts import Counts
@@ -17,6 +18,7 @@ from nightlatch.hot.lookup import Lookup
 from nightlatch.hot.refusals import Refusals
 from nightlatch.hot.table import Table
 from nightlatch.hot.uses import Uses
+from nightlatch.model.session import SessionLimits
 from nightlatch.settings import Settings
 from nightlatch.spans import NO_SPANS, Spans
 from nightlatch.store.changes import PostgresqlFeed
@@ -87,6 +89,10 @@ async def built_services(
                 refusals=Refusals(),
                 password_rules=PasswordRules(settings.password_length_min),
                 schema=SchemaWatch(memory.store),
+                session_limits=SessionLimits(
+                    idle=timedelta(minutes=settings.session_idle_minutes),
+                    absolute=timedelta(hours=settings.session_hours),
+                ),
             )
     finally:
         passwords.close()

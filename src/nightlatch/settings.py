@@ -136,6 +136,12 @@ class Settings(BaseModel):
         description="Child tokens that a user of an organization makes, written the same way; beyond that "
         "429.",
     )
+    session_idle_minutes: int = Field(
+        60, ge=1, le=1440, description="A session of the console ends when it was not used for so long."
+    )
+    session_hours: int = Field(
+        12, ge=1, le=720, description="And so long after the sign-in at the latest, however much it is used."
+    )
     body_seconds_max: float = Field(
         10.0, gt=0, le=300, description="How long a client may take to send a request's body (then 408)."
     )

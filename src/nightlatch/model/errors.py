@@ -5,6 +5,7 @@
     │   ├── InvalidValue           a value is unusable; names the field
     │   ├── CredentialsRejected    login or Basic: identity could not be established
     │   ├── TokenRejected          no live token stands behind the Authorization header
+    │   ├── SessionEnded           no live session stands behind the cookie, or not any more
     │   ├── TokenLimitReached      the organization has as many live tokens as it may
     │   ├── ChildTokenLimitReached the same of child tokens
     │   ├── Throttled              there were too many attempts; later it may be granted
@@ -72,6 +73,15 @@ class TokenRejected(Refused):
 
     def __init__(self, detail: str = "") -> None:
         super().__init__("Invalid token.", detail)
+
+
+class SessionEnded(Refused):
+    """The session is unknown, has expired, or was ended while the request was under way."""
+
+    code = "session_ended"
+
+    def __init__(self) -> None:
+        super().__init__("The session has ended. Sign in again.")
 
 
 class TokenLimitReached(Refused):

@@ -49,6 +49,7 @@ class Session:
     digest: bytes = field(repr=False)
     identity: Identity
     organization_name: str
+    used: datetime
     confirmed: datetime
     expiry: datetime
     now: datetime

@@ -6,7 +6,7 @@ from sqlalchemy import delete, func, select
 
 from nightlatch.store.columns import database_now
 from nightlatch.store.connection import Connection
-from nightlatch.store.tables import change, child_token, password_link, token
+from nightlatch.store.tables import change, child_token, password_link, session, token
 
 EXPIRED_TOKENS_KEPT = timedelta(days=7)
 EXPIRED_CHILDREN_KEPT = timedelta(days=1)
@@ -79,5 +79,19 @@ async def prune_links(connection: Connection) -> int:
     )
     rows = await connection.execute(
         delete(password_link).where(password_link.c.digest.in_(expired)).returning(password_link.c.digest)
+    )
+    return len(rows.all())
+
+
+async def prune_sessions(connection: Connection) -> int:
+    """Delete a batch of expired sessions; how many."""
+    expired = (
+        select(session.c.digest)
+        .where(session.c.expiry < database_now())
+        .limit(BATCH_ROWS)
+        .with_for_update(skip_locked=True)
+    )
+    rows = await connection.execute(
+        delete(session).where(session.c.digest.in_(expired)).returning(session.c.digest)
     )
     return len(rows.all())

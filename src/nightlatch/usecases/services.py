@@ -12,6 +12,7 @@ from nightlatch.hot.lookup import Lookup
 from nightlatch.hot.refusals import Refusals
 from nightlatch.hot.table import Table
 from nightlatch.hot.uses import Uses
+from nightlatch.model.session import SessionLimits
 from nightlatch.store.schema_watch import SchemaWatch
 from nightlatch.store.store import Store
 
@@ -38,3 +39,4 @@ class Services(Memory):
     schema: SchemaWatch
     throttle: Throttle
     refusals: Refusals
+    session_limits: SessionLimits

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from nightlatch.cli.event_lines import csv_header, csv_line, json_line, text_line
+from nightlatch.cli.event_lines import text_line
+from nightlatch.model.event_lines import csv_header, csv_line, json_line
 from nightlatch.model.errors import (
     CredentialsRejected,
     NightlatchError,

@@ -29,6 +29,7 @@ ALLOWED = {
     },  # changes flow from the store up into memory
     "usecases": {"counts", "model", "store", "guard", "hot", "fresh"},  # no bytes, no status codes
     "edge": {"counts", "model", "spans", "usecases", "hot"},  # knows no SQL
+    "console": {"edge", "model", "usecases"},  # pages: knows no SQL
     "traces": {"model", "spans", "version"},
     "metrics": {"counts", "log", "usecases"},
     "second_port": {"model", "settings"},
@@ -42,6 +43,7 @@ ALLOWED = {
     "server": {
         "app",
         "background",
+        "console",
         "edge",
         "log",
         "metrics",

@@ -164,6 +164,7 @@ class _Worker:
 async def _built(settings: Settings, folder: Path) -> AsyncIterator[Any]:
     from nightlatch.app import built_services, opened_engines
     from nightlatch.background import running_background, running_metrics
+    from nightlatch.console.application import build_console
     from nightlatch.edge.asgi import build_application, timed_routes
     from nightlatch.edge.forwarded_for import ForwardedFor
     from nightlatch.model.event import Retention
@@ -186,6 +187,7 @@ async def _built(settings: Settings, folder: Path) -> AsyncIterator[Any]:
             settings.public_url,
             Exposition(folder).read if settings.metrics_port is None else None,
             spans if settings.traces else None,
+            build_console(services, settings.public_url),
         )
         trusted = settings.trusted_proxies
         yield ForwardedFor(application, trusted) if trusted else application

@@ -10,11 +10,12 @@ import typer
 from nightlatch.cli.arguments import FilterOrganizationOption, FilterUserOption
 from nightlatch.cli.command import Call, command
 from nightlatch.cli.duration import read_duration
-from nightlatch.cli.event_lines import csv_header, csv_line, json_line, text_header, text_line
+from nightlatch.cli.event_lines import text_header, text_line
 from nightlatch.cli.failure import WrongUse
 from nightlatch.cli.output import Answer, print_lines
 from nightlatch.model.errors import InvalidValue
 from nightlatch.model.event import EventFilter, EventKind, EventRecord, event_document
+from nightlatch.model.event_lines import csv_header, csv_line, json_line
 from nightlatch.model.names import OrganizationId, normalize_email
 
 LIMIT_DEFAULT: Final = 100

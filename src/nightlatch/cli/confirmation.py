@@ -3,8 +3,8 @@
 import sys
 
 from nightlatch.cli.failure import WrongUse
-from nightlatch.cli.output import printable
 from nightlatch.model.errors import Refused
+from nightlatch.model.plain_text import printable
 
 
 def confirm(question: str, yes: bool) -> None:

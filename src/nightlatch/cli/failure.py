@@ -10,8 +10,9 @@ import traceback
 
 import typer
 
-from nightlatch.cli.output import print_document, printable
+from nightlatch.cli.output import print_document
 from nightlatch.model.errors import CannotStart, InvalidValue, NightlatchError, Refused, Unavailable
+from nightlatch.model.plain_text import printable
 
 
 class WrongUse(Refused):

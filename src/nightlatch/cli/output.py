@@ -4,7 +4,6 @@ Whatever comes from the database may have been chosen by somebody who wants to d
 operator: to a terminal goes nothing but printable characters, and no markup is read in them.
 """
 
-import json
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,6 +13,8 @@ from datetime import datetime
 from typing import Any, Final
 
 import typer
+
+from nightlatch.model.plain_text import document_text, printable
 
 _PIPE_COLUMNS: Final = 100_000
 """Wider than any row: what reads a pipe wants one line for each row."""
@@ -34,11 +35,6 @@ class Answer:
     document: Any
     text: tuple[str, ...] | Table
     exit_code: int = 0
-
-
-def printable(text: str) -> str:
-    """The text with U+FFFD for every character that does more on a terminal than show itself."""
-    return "".join(character if character.isprintable() else "\ufffd" for character in text)
 
 
 def short_time(moment: datetime | None, otherwise: str = "") -> str:
@@ -79,12 +75,6 @@ def _writing() -> Iterator[None]:
 def print_document(document: Any) -> None:
     """Print one JSON document."""
     sys.stdout.write(document_text(document) + "\n")
-
-
-def document_text(document: Any) -> str:
-    """The document in one line of ASCII: so it is neither mangled nor obeyed by a terminal."""
-    # JSON leaves DEL as it is; outside of strings it cannot occur.
-    return json.dumps(document).replace("\x7f", "\\u007f")
 
 
 def _print_table(table: Table) -> None:

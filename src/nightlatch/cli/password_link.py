@@ -7,9 +7,10 @@ from typing import Annotated, Any
 import typer
 
 from nightlatch.cli.duration import read_duration, write_duration
-from nightlatch.cli.output import printable, short_time
+from nightlatch.cli.output import short_time
 from nightlatch.model.errors import InvalidValue
 from nightlatch.model.password_link import VALID_SECONDS_DEFAULT, IssuedLink
+from nightlatch.model.plain_text import printable
 from nightlatch.model.times import wire_time
 from nightlatch.settings import Settings
 

@@ -10,7 +10,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from nightlatch.edge.answers import Answer, answer, detail, internal_error, not_found
 from nightlatch.edge.body_limits import BodyLimits
@@ -53,12 +53,14 @@ _RESOURCES: Final = (
     ready_resource,
 )
 _METHODS: Final = ("GET", "HEAD", "POST", "DELETE", "OPTIONS")
+CONSOLE: Final = "/console/"
+"""Under which all pages of the console are, and are timed."""
 _EXPOSED: Final = ("Date", "Retry-After", "WWW-Authenticate", "X-Request-Id")
 
 
 def timed_routes(services: Services) -> tuple[str, ...]:
     """Every name under which requests are timed."""
-    return (*(make_resource(services).path for make_resource in _RESOURCES), OTHER)
+    return (*(make_resource(services).path for make_resource in _RESOURCES), CONSOLE, OTHER)
 
 
 def build_application(
@@ -70,10 +72,12 @@ def build_application(
     public_url: str | None = None,
     read_metrics: Callable[[], bytes] | None = None,
     spans: Spans | None = None,
+    console: ASGIApp | None = None,
 ) -> ASGIApp:
     """The application for one process, on services that outlive it.
 
-    Without `read_metrics` none are shown, without `spans` requests have none.
+    Without `read_metrics` none are shown, without `spans` requests have none. `console` answers what is
+    below its path, and no other site's pages may ask it.
     """
     document = FastAPI(title="Nightlatch", version=version)
     routes: list[Route] = []
@@ -106,9 +110,25 @@ def build_application(
             expose_headers=_EXPOSED,
             max_age=600,
         )
+    if console is not None:
+        timed = RequestTimes(console, services.counts, {}, CONSOLE)
+        inner = _Beside(inner, BodyLimits(RequestShape(timed), body_seconds_max))
     if read_metrics is not None:
         inner = MetricsPage(inner, read_metrics)
     return Verify(RequestLog(inner), services, token_header)
+
+
+class _Beside:
+    """Two applications: the console answers for its paths, the API for all others."""
+
+    def __init__(self, api: ASGIApp, console: ASGIApp) -> None:
+        self._api = api
+        self._console = console
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on; other scopes are the API's."""
+        is_console = scope["type"] == "http" and f"{scope['path']}/".startswith(CONSOLE)
+        await (self._console if is_console else self._api)(scope, receive, send)
 
 
 async def _unexpected(_: Request, raised: Exception) -> Response:

@@ -17,6 +17,7 @@ from starlette.routing import Route
 
 from nightlatch.edge.body import read_form
 from nightlatch.edge.origin import read_origin
+from nightlatch.edge.same_site import Sender, read_sender
 from nightlatch.model.errors import InvalidValue, Unavailable
 from nightlatch.usecases.services import Services
 from nightlatch.usecases.use_password_link import find_password_link, use_password_link
@@ -89,7 +90,8 @@ class PasswordPage:
         )
 
     async def _set(self, request: Request) -> Response:
-        if self._is_cross_site(request):
+        # A second lock: whoever sends the form has to know the link. So browsers that do not tell pass.
+        if read_sender(request, self._public_url) is Sender.OTHER_SITE:
             return self._page(
                 403,
                 "password_not_set.html",
@@ -108,19 +110,6 @@ class PasswordPage:
             return await self._form(secret, error.public)
         _log.info("password_set_by_link", tokens=len(ended))
         return self._page(200, "password_set.html")
-
-    def _is_cross_site(self, request: Request) -> bool:
-        # A second lock: whoever sends the form has to know the link. Browsers that do not say
-        # Sec-Fetch-Site send our own form with Origin: null, because of Referrer-Policy.
-        site = request.headers.get("sec-fetch-site")
-        if site is not None:
-            return site not in ("same-origin", "none")
-        origin = request.headers.get("origin", "null")
-        if origin == "null":
-            return False
-        if self._public_url is not None and f"{self._public_url}/".startswith(f"{origin}/"):
-            return False
-        return origin.partition("://")[2] != request.headers.get("host")
 
     def _page(self, status: int, template: str, **values: Any) -> Response:
         return HTMLResponse(self._templates.get_template(template).render(values), status, self._headers)

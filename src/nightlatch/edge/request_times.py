@@ -15,10 +15,11 @@ OTHER: Final = "other"
 class RequestTimes:
     """Right around the router, which notes in the scope which endpoint it has chosen."""
 
-    def __init__(self, app: ASGIApp, counts: Counts, routes: Mapping[Any, str]) -> None:
+    def __init__(self, app: ASGIApp, counts: Counts, routes: Mapping[Any, str], other: str = OTHER) -> None:
         self._app = app
         self._counts = counts
         self._routes = routes
+        self._other = other
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on; one that was not answered is not counted."""
@@ -38,5 +39,5 @@ class RequestTimes:
             await self._app(scope, receive, send_noting)
         finally:
             if status:
-                route = self._routes.get(scope.get("endpoint"), OTHER)
+                route = self._routes.get(scope.get("endpoint"), self._other)
                 self._counts.request(route, status, time.monotonic() - begun)

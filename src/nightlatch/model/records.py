@@ -80,6 +80,20 @@ class TokenRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenOverview:
+    """Live tokens that somebody may see, and how many their organization has and may have.
+
+    `time_to_live` in seconds is the most that a new one may have, None for no end.
+    """
+
+    tokens: tuple[TokenRecord, ...]
+    live: int
+    token_limit: int
+    limit_policy: LimitPolicy
+    time_to_live: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class ChildTokenRecord:
     """A live child token as it is listed; nothing in it helps to use the token."""
 

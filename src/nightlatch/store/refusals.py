@@ -3,7 +3,7 @@
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from sqlalchemy import bindparam, func, select, update
@@ -30,6 +30,18 @@ class CountedRow:
     organization_id: OrganizationId | None
     user_id: UserId | None
     address: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """The rows of a minute with their ids, up to the last one."""
+
+    minute: datetime
+    last_id: int
+    rows: Mapping[CountedRow, int]
+
+
+NOTHING_COUNTED: Final = Counted(datetime.min.replace(tzinfo=UTC), 0, {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +77,17 @@ async def lock_counting(connection: Connection) -> None:
         await connection.execute(select(func.pg_advisory_xact_lock(_COUNTING)))
 
 
-async def list_counted(connection: Connection) -> dict[CountedRow, int]:
-    """The ids of this minute's rows, by the database's clock; the caller has locked the counting.
+async def list_counted(connection: Connection, before: Counted) -> Counted:
+    """This minute's rows, by the database's clock.
 
-    Not those of later minutes, which are there when the clock was set back.
+    Only those are read that came after `before`, if that was the same minute; for that to be all, the
+    caller has locked the counting: then rows come in the order of their ids. Not those of later minutes,
+    which are there when the clock was set back.
     """
     minute = (await read_now(connection)).replace(second=0, microsecond=0)
-    rows = await connection.execute(
+    if before.minute != minute:
+        before = Counted(minute, 0, {})
+    found = await connection.execute(
         select(
             event.c.id,
             event.c.kind,
@@ -83,9 +99,10 @@ async def list_counted(connection: Connection) -> dict[CountedRow, int]:
             event.c.at >= minute,
             event.c.at < minute + timedelta(minutes=1),
             event.c.kind.in_(COUNTED_KINDS),
+            event.c.id > before.last_id,
         )
     )
-    return {
+    new = {
         CountedRow(
             EventKind(row.kind),
             json.loads(row.detail)["reason"],
@@ -93,8 +110,9 @@ async def list_counted(connection: Connection) -> dict[CountedRow, int]:
             None if row.user_id is None else UserId(row.user_id),
             row.address,
         ): row.id
-        for row in rows
+        for row in found
     }
+    return Counted(minute, max(new.values(), default=before.last_id), {**before.rows, **new})
 
 
 _RAISE = (

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, delete, func, or_, select
+from sqlalchemy import ColumnElement, bindparam, delete, func, or_, select, true
 
-from nightlatch.model.names import Email, OrganizationId, Role, TokenId, UserId
-from nightlatch.model.records import EndedToken, Page, TokenRecord
+from nightlatch.model.names import Email, LimitPolicy, OrganizationId, Role, TokenId, UserId
+from nightlatch.model.records import EndedToken, Page, TokenOverview, TokenRecord
 from nightlatch.model.standing import Identity, Standing
 from nightlatch.model.token import TokenDigest
 from nightlatch.store.columns import database_now, row_offset
@@ -94,6 +94,12 @@ def _record(row: Any) -> TokenRecord:
     )
 
 
+_LISTED = (
+    *(token.c.id, token.c.name, user.c.email, token.c.created, token.c.expiry),
+    *(token_use.c.used, token_use.c.address, token.c.user_agent),
+)
+
+
 async def list_live_tokens(
     connection: Connection,
     organization_id: OrganizationId,
@@ -106,16 +112,7 @@ async def list_live_tokens(
     conditions = [*chosen(organization_id, user_id), *live()]
     count = select(func.count()).select_from(USABLE).where(*conditions)
     rows = (
-        select(
-            token.c.id,
-            token.c.name,
-            user.c.email,
-            token.c.created,
-            token.c.expiry,
-            token_use.c.used,
-            token_use.c.address,
-            token.c.user_agent,
-        )
+        select(*_LISTED)
         .select_from(source)
         .where(*conditions)
         .order_by(token.c.created, token.c.id)
@@ -124,6 +121,39 @@ async def list_live_tokens(
     )
     total = (await connection.execute(count)).scalar_one()
     return Page(tuple(_record(row) for row in await connection.execute(rows)), total)
+
+
+async def read_overview(
+    connection: Connection, organization_id: OrganizationId, user_id: UserId | None
+) -> TokenOverview:
+    """All live tokens of the organization, or of one user in it, beside its limit; in one statement."""
+    of_organization = select(func.count()).select_from(USABLE).where(*chosen(organization_id, None), *live())
+    listed = (
+        select(*_LISTED)
+        .select_from(USABLE.outerjoin(token_use, token_use.c.token_id == token.c.id))
+        .where(*chosen(organization_id, user_id), *live())
+        .subquery()
+    )
+    query = (
+        select(
+            organization.c.token_limit,
+            organization.c.limit_policy,
+            organization.c.time_to_live,
+            of_organization.scalar_subquery().label("live"),
+            *listed.c,
+        )
+        .select_from(organization.outerjoin(listed, true()))
+        .where(organization.c.id == organization_id)
+    )
+    rows = (await connection.execute(query)).all()
+    first = rows[0]
+    return TokenOverview(
+        tuple(_record(row) for row in rows if row.id is not None),
+        first.live,
+        first.token_limit,
+        LimitPolicy(first.limit_policy),
+        first.time_to_live,
+    )
 
 
 async def find_live_token(

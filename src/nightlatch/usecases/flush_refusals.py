@@ -5,7 +5,9 @@ organization, address and minute. Whoever thinks of ever new names, from ever ne
 bounded number of rows each minute: the rest is counted together in one row of its kind.
 """
 
+import asyncio
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -16,6 +18,8 @@ from nightlatch.model.refusal import CountedRefusals
 from nightlatch.store.connection import Connection
 from nightlatch.store.events import insert_events
 from nightlatch.store.refusals import (
+    NOTHING_COUNTED,
+    Counted,
     CountedRow,
     Named,
     find_named,
@@ -25,8 +29,8 @@ from nightlatch.store.refusals import (
 )
 from nightlatch.usecases.services import Services
 
-BATCH_REFUSALS: Final = 500
-"""In one transaction: it holds a lock, and on SQLite the event loop."""
+BATCH_REFUSALS: Final = 125
+"""In one transaction: it holds a lock, and on SQLite the event loop, for a millisecond or two."""
 
 UNKNOWN_ROWS_MAX: Final = 60
 """Rows a minute, over all addresses and processes, for names that are nobody's."""
@@ -50,28 +54,50 @@ async def flush_refusals(services: Services) -> int:
 
     Raises StoreUnavailable; what was counted is kept for the next time.
     """
-    counted = services.refusals.take()
-    for begin in range(0, len(counted), BATCH_REFUSALS):
-        try:
+    waiting = services.refusals.take()
+    total = sum(each.count for each in waiting)
+    try:
+        counted = NOTHING_COUNTED
+        while waiting:
+            batch = waiting[:BATCH_REFUSALS]
+            async with services.store.read() as connection:
+                named = await find_named(
+                    connection,
+                    {each.refusal.username for each in batch if each.refusal.username is not None},
+                    {
+                        each.refusal.organization_id
+                        for each in batch
+                        if each.refusal.organization_id is not None
+                    },
+                )
+            await _let_requests_through()
+            if counted is NOTHING_COUNTED:
+                async with services.store.read() as connection:
+                    counted = await list_counted(connection, counted)
+                await _let_requests_through()
             async with services.store.write() as connection:
-                await _write(connection, counted[begin : begin + BATCH_REFUSALS])
-        except BaseException:
-            services.refusals.put_back(counted[begin:])
-            raise
-    return sum(each.count for each in counted)
+                counted = await _write(connection, batch, named, counted)
+            waiting = waiting[BATCH_REFUSALS:]
+            await _let_requests_through()
+    except BaseException:
+        services.refusals.put_back(waiting)
+        raise
+    return total
 
 
-async def _write(connection: Connection, batch: list[CountedRefusals]) -> None:
-    refusals = [each.refusal for each in batch]
-    named = await find_named(
-        connection,
-        {refusal.username for refusal in refusals if refusal.username is not None},
-        {refusal.organization_id for refusal in refusals if refusal.organization_id is not None},
-    )
+async def _let_requests_through() -> None:
+    """On SQLite nothing else does: a read or a transaction goes on until it is done."""
+    await asyncio.sleep(0)
+
+
+async def _write(
+    connection: Connection, batch: list[CountedRefusals], named: Named, counted: Counted
+) -> Counted:
+    """Write a batch; `counted` may be older, so that little is left to read while others wait."""
     await lock_counting(connection)
-    rows = await list_counted(connection)
+    counted = await list_counted(connection, counted)
+    rows = counted.rows
     merged = _merged(batch, named, rows)
-    # Each in one statement: on SQLite a statement for every row holds up requests for tens of milliseconds.
     await raise_counts(connection, {rows[row]: count for row, (_, _, count) in merged.items() if row in rows})
     await insert_events(
         connection,
@@ -81,10 +107,11 @@ async def _write(connection: Connection, batch: list[CountedRefusals]) -> None:
             if row not in rows
         ],
     )
+    return counted
 
 
 def _merged(
-    batch: list[CountedRefusals], named: Named, rows: dict[CountedRow, int]
+    batch: list[CountedRefusals], named: Named, rows: Mapping[CountedRow, int]
 ) -> dict[CountedRow, tuple[Origin, Email | None, int]]:
     """The batch by rows, of which no more are new than there is room for this minute."""
     known = sum(row.user_id is not None for row in rows)

@@ -1,7 +1,7 @@
 """Show the audit log: to an owner their organization's, to an operator all of it."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -49,6 +49,33 @@ async def list_own_events(
         count = await count_events(connection, own, max(COUNTED_MAX, offset + limit + 1))
         events = await list_newest_events(connection, own, limit, offset)
     return Page(tuple(events), count)
+
+
+async def list_recent_events(services: Services, identity: Identity, limit: int) -> tuple[EventRecord, ...]:
+    """What was last done to, and by, the identity's user in the organization, newest first."""
+    own = EventFilter(identity.organization_id, identity.email)
+    async with services.store.read() as connection:
+        return tuple(await list_newest_events(connection, own, limit))
+
+
+async def read_own_events(
+    services: Services, identity: Identity, chosen: EventFilter
+) -> AsyncIterator[list[EventRecord]]:
+    """The organization's events that fit, oldest first, some at a time; for an owner.
+
+    No connection is held while whoever reads takes their time. The organization is the identity's,
+    whatever the filter says. Raises Forbidden, StoreUnavailable.
+    """
+    if identity.role is not Role.OWNER:
+        raise Forbidden
+    own, last = replace(chosen, organization_id=identity.organization_id), None
+    while True:
+        async with services.store.read() as connection:
+            events = await list_oldest_events(connection, own, last, READ_ROWS)
+        if not events:
+            return
+        yield events
+        last = events[-1]
 
 
 async def show_events(services: Services, chosen: EventFilter, limit: int, receive: Receive) -> None:

@@ -1,4 +1,4 @@
-"""Queries on invitations. An organization has one at most for an address; its secret is stored as a digest."""
+"""Queries on invitations. For an address an organization has one at most; stored is a digest."""
 
 from typing import Any, Final
 
@@ -40,9 +40,7 @@ def _record(row: Any) -> InvitationRecord:
     )
 
 
-async def list_invitations(
-    connection: Connection, organization_id: OrganizationId
-) -> list[InvitationRecord]:
+async def list_invitations(connection: Connection, organization_id: OrganizationId) -> list[InvitationRecord]:
     """The organization's invitations that have not been used, by address; expired ones too, until pruned."""
     query: Select[Any] = (
         select(*_LISTED, _EXPIRED)
@@ -90,9 +88,7 @@ async def insert_invitation(
 async def delete_invitation_of(connection: Connection, organization_id: OrganizationId, email: Email) -> None:
     """End the organization's invitation for that address; the caller has locked the organization."""
     await connection.execute(
-        delete(invitation).where(
-            invitation.c.organization_id == organization_id, invitation.c.email == email
-        )
+        delete(invitation).where(invitation.c.organization_id == organization_id, invitation.c.email == email)
     )
 
 

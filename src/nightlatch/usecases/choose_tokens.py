@@ -24,9 +24,7 @@ CHOSEN_MAX: Final = 10_000
 """More ids at once than any organization's limit of tokens."""
 
 
-async def choose_tokens(
-    services: Services, session: Session, choice: TokenChoice
-) -> tuple[TokenRecord, ...]:
+async def choose_tokens(services: Services, session: Session, choice: TokenChoice) -> tuple[TokenRecord, ...]:
     """The live tokens that fit, and that the session's user may end; oldest first.
 
     An owner chooses among the organization's, a member among their own; what belongs to others is not
@@ -40,9 +38,7 @@ async def choose_tokens(
         return ()  # which no database text holds
     identity = session.identity
     async with services.store.read() as connection:
-        return await list_chosen_tokens(
-            connection, identity.organization_id, visible_user(identity), choice
-        )
+        return await list_chosen_tokens(connection, identity.organization_id, visible_user(identity), choice)
 
 
 async def end_chosen_tokens(
@@ -59,9 +55,7 @@ async def end_chosen_tokens(
     async with ending_tokens(services) as connection:
         identity = await hold_session(connection, session)
         choice = TokenChoice(ids=asked)
-        found = await list_chosen_tokens(
-            connection, identity.organization_id, visible_user(identity), choice
-        )
+        found = await list_chosen_tokens(connection, identity.organization_id, visible_user(identity), choice)
         # A logout of one of them does not wait for the session's locks: the deletion decides.
         deleted = await delete_tokens_by_id(
             connection, identity.organization_id, [record.id for record in found]

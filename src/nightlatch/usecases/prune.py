@@ -30,7 +30,7 @@ _BATCHES: Final = (
 
 
 async def prune_expired(services: Services) -> int:
-    """Delete long expired tokens, links, invitations and sessions, and old changes; the number of rows deleted.
+    """Delete long expired tokens, links, invitations and sessions, and old changes; how many rows.
 
     In batches, each a transaction of its own. Stops at once where another process is pruning. Raises
     StoreUnavailable.

@@ -6,6 +6,9 @@ there is joins only with its own password. Nor does anything tell which of the t
 shown that would do for both: an owner would learn who has an account elsewhere.
 """
 
+from typing import Final
+
+from nightlatch.guard.passwords import is_too_long
 from nightlatch.model.attempt import Attempt, client_network
 from nightlatch.model.errors import AlreadyExists, CredentialsRejected, InvalidValue
 from nightlatch.model.event import Actor, ActorKind, Event, EventKind
@@ -25,10 +28,12 @@ from nightlatch.store.password_links import delete_links
 from nightlatch.store.pulse import confirm_primary
 from nightlatch.store.throttles import give_back
 from nightlatch.store.users import insert_user
-from nightlatch.guard.passwords import is_too_long
 from nightlatch.usecases.count_attempt import counted_attempt
-from nightlatch.usecases.refuse_login import noting_refusals
+from nightlatch.usecases.refuse_login import note_refusal, noting_refusals
 from nightlatch.usecases.services import Services
+
+_REFUSED: Final = "no such member"
+"""Whether or not there is such a user: owners read it in the audit log."""
 
 
 async def find_invitation(services: Services, text: str) -> FoundInvitation:
@@ -64,7 +69,7 @@ async def accept_invitation(services: Services, text: str, password: str, origin
     invitation = _usable(found)
     attempt = Attempt(invitation.email, invitation.organization_id, client_network(origin.address))
     with noting_refusals(services, invitation.email, invitation.organization_id, origin):
-        invited = await _check_password(services, invitation, attempt, password)
+        invited = await _check_password(services, invitation, attempt, password, origin)
         new_hash = None if invited.user_id is not None else await services.passwords.hash(password)
         async with services.store.write() as connection:
             organization = await lock_organization(connection, invitation.organization_id)
@@ -73,10 +78,8 @@ async def accept_invitation(services: Services, text: str, password: str, origin
             if not await invitations.take_invitation(connection, secret):
                 raise _gone()
             user_id = await _hold_user(connection, invitation, invited, new_hash)
-            try:
-                membership = await _join(connection, invitation, user_id, origin)
-            except AlreadyExists:
-                raise InvalidValue("link", "You are a member already. Sign in.") from None
+            is_new = invited.user_id is None
+            membership = await _join(connection, invitation, user_id, origin, is_new)
             await give_back(connection, attempt.account, services.throttle.account)
             await give_back(connection, attempt.address, services.throttle.address)
             await note_address(connection, invitation.organization_id, user_id, attempt.network)
@@ -84,7 +87,7 @@ async def accept_invitation(services: Services, text: str, password: str, origin
 
 
 async def _check_password(
-    services: Services, invitation: FoundInvitation, attempt: Attempt, password: str
+    services: Services, invitation: FoundInvitation, attempt: Attempt, password: str, origin: Origin
 ) -> Invited:
     """Who accepts: a user whose password this is, or a new one, who may have it."""
     if is_too_long(password):
@@ -97,9 +100,15 @@ async def _check_password(
             return invited
         # From here on, the same for those who have an account and those who have none.
         organization = OrganizationSummary(invitation.organization_id, invitation.organization_name)
-        services.password_rules.check(password, invitation.email, [organization])
+        try:
+            services.password_rules.check(password, invitation.email, [organization])
+        except InvalidValue:
+            # It may have been a guess at somebody's.
+            kind, email = EventKind.LOGIN_REFUSED, invitation.email
+            note_refusal(services, kind, _REFUSED, email, invitation.organization_id, origin)
+            raise
         if invited.user_id is not None:
-            raise CredentialsRejected("no such member")
+            raise CredentialsRejected(_REFUSED)
     return invited
 
 
@@ -123,7 +132,10 @@ async def _join(
     connection: Connection, invitation: FoundInvitation, user_id: UserId, origin: Origin, is_new: bool
 ) -> Membership:
     organization_id, email, role = invitation.organization_id, invitation.email, invitation.role
-    await insert_membership(connection, organization_id, user_id, email, role)
+    try:
+        await insert_membership(connection, organization_id, user_id, email, role)
+    except AlreadyExists:  # by the operator, since
+        raise InvalidValue("link", "You are a member already. Sign in.") from None
     actor = Actor(ActorKind.USER, user_id, email, None, origin)
     if is_new:
         # Without the organization: its owners are not told who had an account before.

@@ -66,9 +66,7 @@ async def keep_an_owner(connection: Connection, membership: Membership, actor: A
     last = f"'{membership.email}' is the last owner of '{organization_id}'. Give it another owner first"
     if actor.kind is not ActorKind.OPERATOR:
         raise LastOwner(f"{last}.")
-    raise LastOwner(
-        f"{last}, or close the organization: nightlatch organization close {organization_id}"
-    )
+    raise LastOwner(f"{last}, or close the organization: nightlatch organization close {organization_id}")
 
 
 async def find_fellow(connection: Connection, identity: Identity, user_id: UserId) -> Membership:

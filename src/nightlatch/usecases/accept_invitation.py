@@ -56,10 +56,9 @@ async def accept_invitation(services: Services, text: str, password: str, origin
     user's, whose address nobody has had. An attempt costs the same hash, and is counted against the account
     (address and organization) and the client's address before it, as a login's is.
 
-    Raises InvalidValue('link'), InvalidValue('password') if the password is nobody's and may not be set
-    (InvalidValue, and not CredentialsRejected, whether or not there is such a user), CredentialsRejected if it
-    might be set, but the address has another one; Throttled, Overloaded, StoreUnavailable. After each of
-    them but the last the link still works.
+    Raises InvalidValue('link'); InvalidValue('password') if the password fits no user and may not be set,
+    whether or not there is a user; CredentialsRejected if it might be set, but the user has another one;
+    Throttled, Overloaded, StoreUnavailable. After each of them but the last the link still works.
     """
     secret = _spelled(text)
     async with services.store.read() as connection:

@@ -28,8 +28,9 @@ async def change_own_password(
     token of the user, in all organizations, and every other session have ended, everywhere. Of two changes
     at once one succeeds.
 
-    Raises InvalidValue('password') of the new one, before anything is counted; CredentialsRejected for a wrong
-    current one, Throttled, SessionEnded, Overloaded or StoreUnavailable: after the last it may have happened.
+    Raises InvalidValue('password') of the new one, before anything is counted; CredentialsRejected for a
+    wrong current one, Throttled, SessionEnded, Overloaded or StoreUnavailable: after the last it may have
+    happened.
     """
     identity = session.identity
     async with services.store.read() as connection:

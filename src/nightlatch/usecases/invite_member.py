@@ -56,7 +56,10 @@ async def invite_member(
 async def withdraw_invitation(
     services: Services, session: Session, invitation_id: InvitationId, origin: Origin
 ) -> InvitationRecord:
-    """The invitation, whose link works no more. Raises NotFound, Forbidden, SessionEnded, StoreUnavailable."""
+    """The invitation, whose link works no more.
+
+    Raises NotFound, Forbidden, SessionEnded, StoreUnavailable.
+    """
     async with services.store.write() as connection:
         identity = await hold_owner(connection, session)
         withdrawn = None

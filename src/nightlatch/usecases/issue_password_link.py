@@ -42,7 +42,7 @@ async def issue_password_link_as_owner(
 
     Whoever has the link can be that user wherever they belong: an owner must not be, in what is not theirs.
     If the user joins another organization before it is used, the link ends. Raises NotFound, Forbidden,
-    SessionEnded, StoreUnavailable, or Refused for oneself, a disabled user, and one who belongs elsewhere too.
+    SessionEnded, StoreUnavailable, or Refused: oneself, a disabled user, one who belongs elsewhere too.
     """
     async with services.store.write() as connection:
         identity = await hold_owner(connection, session)

@@ -5,9 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from nightlatch.model.errors import (
-    NightlatchError,
-)
+from nightlatch.model.errors import NightlatchError
 from nightlatch.model.event import EventFilter, EventRecord
 from nightlatch.model.names import OrganizationId, TokenId, UserId
 from nightlatch.model.origin import Origin
@@ -100,7 +98,8 @@ def ago(accounts: Accounts, days: float) -> str:
 
 def at_once(*calls: Callable[[], Any]) -> list[Any]:
     """What each returned or raised; they begin together."""
-    barrier, outcomes = threading.Barrier(len(calls)), [None] * len(calls)
+    barrier = threading.Barrier(len(calls))
+    outcomes: list[Any] = [None] * len(calls)
 
     def run(number: int, call: Callable[[], Any]) -> None:
         barrier.wait()

@@ -15,6 +15,7 @@ from nightlatch.model.names import Email, LimitPolicy, Role, TokenId
 from nightlatch.model.rate import Rate
 from nightlatch.model.records import TokenChoice
 from nightlatch.model.session import Session
+from nightlatch.store.tokens import list_chosen_tokens
 from nightlatch.usecases import create_token as create_token_module
 from nightlatch.usecases.choose_tokens import choose_tokens, end_chosen_tokens
 from nightlatch.usecases.create_token import create_token
@@ -141,7 +142,7 @@ def test_what_a_logout_ends_meanwhile_is_in_no_receipt(scene: Scene, accounts: A
 
     session = scene.signed_in(scene.owner)
     asked = [token_id(scene.owners), token_id(scene.members)]
-    listed = module.list_chosen_tokens
+    listed = list_chosen_tokens
 
     async def list_and_lose(connection: Any, *arguments: Any) -> Any:
         from sqlalchemy import text

@@ -78,6 +78,14 @@ def accounts(database: Database) -> Iterator[Accounts]:
 
 
 @pytest.fixture(scope="module")
+def others(database: Database, accounts: Accounts) -> Iterator[Accounts]:
+    """Another process's use cases on the same database, which `accounts` has prepared."""
+    made = Accounts(database.url)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
 def server(
     database: Database, accounts: Accounts, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Serving]:

@@ -31,10 +31,11 @@ from nightlatch.model.scope import Scope
 from nightlatch.model.standing import Caller, Identity
 from nightlatch.model.token import PlainToken, parse_token
 from nightlatch.store.pruning import may_prune
-from nightlatch.usecases.add_member import add_member, change_role
+from nightlatch.usecases.add_member import add_member
 from nightlatch.usecases.add_organization import add_organization
 from nightlatch.usecases.add_user import add_user, add_user_with_link
 from nightlatch.usecases.change_lease import change_lease
+from nightlatch.usecases.change_role import change_role
 from nightlatch.usecases.close_organization import close_organization
 from nightlatch.usecases.disable_user import disable_user, enable_user
 from nightlatch.usecases.flush_refusals import flush_refusals

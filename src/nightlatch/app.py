@@ -89,6 +89,7 @@ async def built_services(
                 refusals=Refusals(),
                 password_rules=PasswordRules(settings.password_length_min),
                 schema=SchemaWatch(memory.store),
+                owners_may_change=frozenset(settings.owners_may_change),
                 session_limits=SessionLimits(
                     idle=timedelta(minutes=settings.session_idle_minutes),
                     absolute=timedelta(hours=settings.session_hours),

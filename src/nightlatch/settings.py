@@ -142,6 +142,14 @@ class Settings(BaseModel):
     session_hours: int = Field(
         12, ge=1, le=720, description="And so long after the sign-in at the latest, however much it is used."
     )
+    owners_may_change: Annotated[
+        tuple[Literal["name", "token_limit", "limit_policy", "time_to_live"], ...],
+        BeforeValidator(_split_commas),
+    ] = Field(
+        ("name", "limit_policy", "time_to_live"),
+        description="What owners may change of their organization in the console, comma-separated: `name`, "
+        "`token_limit`, `limit_policy`, `time_to_live`. Empty: nothing. The operator may change all of it.",
+    )
     body_seconds_max: float = Field(
         10.0, gt=0, le=300, description="How long a client may take to send a request's body (then 408)."
     )

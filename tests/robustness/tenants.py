@@ -19,9 +19,10 @@ from typing import Any
 
 from nightlatch.model.errors import Refused
 from nightlatch.model.names import OrganizationId, Role
-from nightlatch.usecases.add_member import add_member, change_role
+from nightlatch.usecases.add_member import add_member
 from nightlatch.usecases.add_organization import add_organization
 from nightlatch.usecases.add_user import add_user
+from nightlatch.usecases.change_role import change_role
 from nightlatch.usecases.close_organization import close_organization
 from nightlatch.usecases.disable_user import disable_user, enable_user
 from nightlatch.usecases.remove_member import remove_member

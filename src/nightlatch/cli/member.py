@@ -44,7 +44,7 @@ def update(
     role: Annotated[Role, typer.Option(help=_ROLE_HELP)],
 ) -> Answer:
     """Change what a member may do; their tokens go on, with the new role."""
-    from nightlatch.usecases.add_member import change_role
+    from nightlatch.usecases.change_role import change_role
 
     member = call.session().run(change_role, OrganizationId(organization), email, role)
     sentence = f"'{member.email}' is {_with_article(member.role)} of '{member.organization_id}' now."

@@ -15,7 +15,7 @@ from nightlatch.guard.passwords import PASSWORD_BYTES_MAX, is_too_long, normaliz
 from nightlatch.model.errors import InvalidValue
 from nightlatch.model.names import Email
 from nightlatch.model.records import OrganizationSummary
-from nightlatch.model.secret import PASSWORD_LINK
+from nightlatch.model.secret import INVITATION, PASSWORD_LINK
 
 PRODUCT: Final = "Nightlatch"
 _LISTED_CHARACTERS_MIN: Final = 10
@@ -44,8 +44,8 @@ class PasswordRules:
                 f"The password is too short: {length} of at least {self.length_min} characters. "
                 "Several words in a row are easy to remember."
             )
-        if PASSWORD_LINK.stands_in(normal):
-            raise _refused(f"A link to set a password cannot be the password. {_WAY_OUT}")
+        if PASSWORD_LINK.stands_in(normal) or INVITATION.stands_in(normal):
+            raise _refused(f"The link that was sent cannot be the password. {_WAY_OUT}")
         folded = _fold(password).strip()
         if folded in {_fold(email), _fold(email.rpartition("@")[0])}:
             raise _refused(f"The password is the user's e-mail address, or the part before the @. {_WAY_OUT}")

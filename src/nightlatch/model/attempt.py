@@ -46,6 +46,11 @@ def child_tokens_key(organization_id: OrganizationId, user_id: UserId) -> bytes:
     return _key("child tokens", organization_id, str(user_id))
 
 
+def created_tokens_key(organization_id: OrganizationId, user_id: UserId) -> bytes:
+    """The key that counts the tokens which a user of that organization creates without a login."""
+    return _key("created tokens", organization_id, str(user_id))
+
+
 @lru_cache(_NETWORKS_REMEMBERED)
 def client_network(address: str) -> str:
     """What counts as one address: an IPv4 address, or the /64 that an IPv6 address is in.

@@ -8,6 +8,7 @@
     │   ├── SessionEnded           no live session stands behind the cookie, or not any more
     │   ├── TokenLimitReached      the organization has as many live tokens as it may
     │   ├── ChildTokenLimitReached the same of child tokens
+    │   ├── InvitationLimitReached the same of invitations that nobody has used
     │   ├── Throttled              there were too many attempts; later it may be granted
     │   ├── Forbidden              the caller is known, and may not do it
     │   ├── NotFound               there is no such thing, or it is another organization's
@@ -105,6 +106,18 @@ class ChildTokenLimitReached(Refused):
         super().__init__(
             "This organization has as many live child tokens as it may have.",
             f"organization {organization_id}",
+        )
+
+
+class InvitationLimitReached(Refused):
+    """The organization has as many invitations that nobody has used as it may have."""
+
+    code = "invitation_limit_reached"
+
+    def __init__(self, most: int) -> None:
+        super().__init__(
+            f"There are {most} invitations already that nobody has used, and there may be no more. "
+            "Withdraw those that are not needed."
         )
 
 

@@ -93,5 +93,15 @@ def parse_organization_name(text: str) -> str:
     return name
 
 
+def parse_token_name(text: str) -> str:
+    """A label fit to be stored, which may be empty; raises InvalidValue('name')."""
+    name = text.strip()
+    if len(name) > TOKEN_NAME_CHARACTERS_MAX or not name.isprintable():
+        raise InvalidValue(
+            "name", f"A token's name has at most {TOKEN_NAME_CHARACTERS_MAX} printable characters."
+        )
+    return name
+
+
 def _printable(text: str) -> str:
     return "".join(character if character.isprintable() else "?" for character in text[:80])

@@ -94,6 +94,18 @@ class TokenOverview:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenChoice:
+    """Which tokens are meant: those that fit everything that is not None.
+
+    `email` is that of the tokens' user, `idle_days`: not used for so long, nor made in that time.
+    """
+
+    ids: frozenset[TokenId] | None = None
+    email: Email | None = None
+    idle_days: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ChildTokenRecord:
     """A live child token as it is listed; nothing in it helps to use the token."""
 
@@ -113,6 +125,18 @@ class EndedToken:
     id: TokenId
     organization_id: OrganizationId
     user_id: UserId
+
+
+@dataclass(frozen=True, slots=True)
+class EndedTokens:
+    """What ended of several tokens that were to end, and when, by the database's clock.
+
+    `gone` is how many of them were not there: ended before, expired, or never seen by whoever asked.
+    """
+
+    ended: tuple[TokenRecord, ...]
+    gone: int
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """The two queries around a password check: what to check against, and the token if it still holds."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
@@ -51,23 +51,21 @@ _PATH = organization.join(membership, membership.c.organization_id == organizati
     user, user.c.id == membership.c.user_id
 )
 
-_NAMED: Final = (
-    select(
-        user.c.id,
-        organization.c.id.label("organization_id"),
-        user.c.email,
-        membership.c.role,
-        user.c.password_hash,
-        user.c.password_version,
-        and_(user.c.disabled.is_(None), organization.c.closed.is_(None)).label("active"),
-        organization.c.token_limit,
-        organization.c.limit_policy,
-        organization.c.time_to_live,
-    )
-    .select_from(_PATH)
-    .where(user.c.email == bindparam("email"), organization.c.id == bindparam("organization_id"))
-    .subquery()
-)
+_MEMBER: Final = select(
+    user.c.id,
+    organization.c.id.label("organization_id"),
+    user.c.email,
+    membership.c.role,
+    user.c.password_hash,
+    user.c.password_version,
+    and_(user.c.disabled.is_(None), organization.c.closed.is_(None)).label("active"),
+    organization.c.token_limit,
+    organization.c.limit_policy,
+    organization.c.time_to_live,
+).select_from(_PATH)
+_NAMED: Final = _MEMBER.where(
+    user.c.email == bindparam("email"), organization.c.id == bindparam("organization_id")
+).subquery()
 
 
 def _free_at(key: str) -> Any:
@@ -90,6 +88,27 @@ _CANDIDATE: Final = select(
     .scalar_subquery()
     .label("address_used"),
 ).select_from(_ONE.outerjoin(_NAMED, onclause=true()))
+
+# The same of an address alone, which may be no member's: to whom an account is invited.
+_ADDRESSED: Final = (
+    select(user.c.id, user.c.password_hash, user.c.password_version, user.c.disabled)
+    .where(user.c.email == bindparam("email"))
+    .subquery()
+)
+_INVITED: Final = select(
+    *_ADDRESSED.c,
+    database_now().label("now"),
+    *(_free_at(key) for key in ("account", "address")),
+).select_from(_ONE.outerjoin(_ADDRESSED, onclause=true()))
+_LOCK_USER: Final = (
+    select(user.c.id)
+    .where(
+        user.c.id == bindparam("of_user"),
+        user.c.disabled.is_(None),
+        user.c.password_version == bindparam("checked_version"),
+    )
+    .with_for_update()
+)
 
 # Whom the password was checked of, if nothing has changed about them since. Locks organization,
 # membership, user, in the order of every use case.
@@ -152,16 +171,12 @@ class FoundCandidate:
     def __init__(self, row: Row[Any]) -> None:
         self._row = row
         self.counted = Counted(
-            self._ahead(row.account),
-            self._ahead(row.address),
-            self._ahead(row.account_from_address),
+            _ahead(row.account, row.now),
+            _ahead(row.address, row.now),
+            _ahead(row.account_from_address, row.now),
             is_known=row.address_used is not None,
             is_noted=row.address_used is not None and row.now - row.address_used < NOTED_AGAIN,
         )
-
-    def _ahead(self, free_at: datetime | None) -> float:
-        seconds: float = 0.0 if free_at is None else (free_at - self._row.now).total_seconds()
-        return seconds
 
     @property
     def password_hash(self) -> str | None:
@@ -171,21 +186,26 @@ class FoundCandidate:
 
     def candidate(self) -> LoginCandidate | None:
         """Whom; to be asked when the password has been checked, since it takes longer for somebody."""
-        row = self._row
-        if row.id is None:
-            return None
-        return LoginCandidate(
-            organization_id=OrganizationId(row.organization_id),
-            user_id=UserId(row.id),
-            email=Email(row.email),
-            role=Role(row.role),
-            password_hash=row.password_hash,
-            password_version=row.password_version,
-            active=bool(row.active),
-            token_limit=row.token_limit,
-            limit_policy=LimitPolicy(row.limit_policy),
-            time_to_live=row.time_to_live,
-        )
+        return None if self._row.id is None else _candidate(self._row)
+
+
+def _ahead(moment: datetime | None, now: datetime) -> float:
+    return 0.0 if moment is None else (moment - now).total_seconds()
+
+
+def _candidate(row: Row[Any]) -> LoginCandidate:
+    return LoginCandidate(
+        organization_id=OrganizationId(row.organization_id),
+        user_id=UserId(row.id),
+        email=Email(row.email),
+        role=Role(row.role),
+        password_hash=row.password_hash,
+        password_version=row.password_version,
+        active=bool(row.active),
+        token_limit=row.token_limit,
+        limit_policy=LimitPolicy(row.limit_policy),
+        time_to_live=row.time_to_live,
+    )
 
 
 async def find_candidate(connection: Connection, attempt: Attempt) -> FoundCandidate:
@@ -199,6 +219,56 @@ async def find_candidate(connection: Connection, attempt: Attempt) -> FoundCandi
         "from_address": attempt.network,
     }
     return FoundCandidate((await connection.execute(_CANDIDATE, parameters)).one())
+
+
+_OF_MEMBER: Final = _MEMBER.where(
+    user.c.id == bindparam("of_user"), organization.c.id == bindparam("of_organization")
+)
+
+
+async def find_member_candidate(
+    connection: Connection, organization_id: OrganizationId, user_id: UserId
+) -> LoginCandidate | None:
+    """What is true of a member who has shown their password before, as their session tells."""
+    whom = {"of_organization": organization_id, "of_user": user_id}
+    row = (await connection.execute(_OF_MEMBER, whom)).one_or_none()
+    return None if row is None else _candidate(row)
+
+
+@dataclass(frozen=True, slots=True)
+class Invited:
+    """Whose address was invited, and what was counted against it before.
+
+    `user_id` and `password_hash` are None if nobody has it yet.
+    """
+
+    user_id: UserId | None
+    password_hash: str | None = field(repr=False)
+    password_version: int | None
+    active: bool
+    counted: Counted
+
+
+async def find_invited(connection: Connection, attempt: Attempt) -> Invited:
+    """Whom to check the password of; found in the same time, as far as can be, if there is nobody."""
+    parameters = {"email": attempt.email, "account": attempt.account, "address": attempt.address}
+    row = (await connection.execute(_INVITED, parameters)).one()
+    counted = Counted(
+        _ahead(row.account, row.now), _ahead(row.address, row.now), 0.0, is_known=False, is_noted=False
+    )
+    return Invited(
+        None if row.id is None else UserId(row.id),
+        row.password_hash,
+        row.password_version,
+        row.id is not None and row.disabled is None,
+        counted,
+    )
+
+
+async def lock_invited(connection: Connection, invited: Invited) -> bool:
+    """Lock the user whose password was checked; False if they were shut out since."""
+    parameters = {"of_user": invited.user_id, "checked_version": invited.password_version}
+    return (await connection.execute(_LOCK_USER, parameters)).one_or_none() is not None
 
 
 @dataclass(frozen=True, slots=True)

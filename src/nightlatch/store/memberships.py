@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import bindparam, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from nightlatch.model.errors import AlreadyExists
@@ -40,6 +40,19 @@ async def find_membership(
     query = _LISTED.where(membership.c.organization_id == organization_id, membership.c.user_id == user_id)
     row = (await connection.execute(query)).one_or_none()
     return None if row is None else _membership(row)
+
+
+_NAMED = (
+    select(membership.c.user_id)
+    .join(user, user.c.id == membership.c.user_id)
+    .where(membership.c.organization_id == bindparam("organization_id"), user.c.email == bindparam("email"))
+)
+
+
+async def is_member(connection: Connection, organization_id: OrganizationId, email: Email) -> bool:
+    """Whether the user with that e-mail address belongs to the organization."""
+    named = {"organization_id": organization_id, "email": email}
+    return (await connection.execute(_NAMED, named)).one_or_none() is not None
 
 
 async def list_memberships(connection: Connection, organization_id: OrganizationId) -> list[Membership]:

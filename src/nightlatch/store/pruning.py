@@ -6,13 +6,13 @@ from sqlalchemy import delete, func, select
 
 from nightlatch.store.columns import database_now
 from nightlatch.store.connection import Connection
-from nightlatch.store.tables import change, child_token, password_link, session, token
+from nightlatch.store.tables import change, child_token, invitation, password_link, session, token
 
 EXPIRED_TOKENS_KEPT = timedelta(days=7)
 EXPIRED_CHILDREN_KEPT = timedelta(days=1)
 """Shorter: they are made by the hour, and by whoever loads a page."""
 EXPIRED_LINKS_KEPT = timedelta(days=7)
-"""For so long a link to set a password says that it has expired."""
+"""For so long a link to set a password, or an invitation, says that it has expired."""
 CHANGES_KEPT = timedelta(hours=1)
 BATCH_ROWS = 1000
 _ADVISORY_LOCK = 0x6E6C7072
@@ -79,6 +79,21 @@ async def prune_links(connection: Connection) -> int:
     )
     rows = await connection.execute(
         delete(password_link).where(password_link.c.digest.in_(expired)).returning(password_link.c.digest)
+    )
+    return len(rows.all())
+
+
+async def prune_invitations(connection: Connection) -> int:
+    """Delete a batch of invitations that expired long ago; how many."""
+    now = (await connection.execute(select(database_now()))).scalar_one()
+    expired = (
+        select(invitation.c.digest)
+        .where(invitation.c.expiry < now - EXPIRED_LINKS_KEPT)
+        .limit(BATCH_ROWS)
+        .with_for_update(skip_locked=True)
+    )
+    rows = await connection.execute(
+        delete(invitation).where(invitation.c.digest.in_(expired)).returning(invitation.c.digest)
     )
     return len(rows.all())
 

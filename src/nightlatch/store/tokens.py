@@ -1,15 +1,15 @@
 """Queries on tokens. A token is live while it has not expired and its owner may use it."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Collection, Sequence
+from typing import Any, Final
 
-from sqlalchemy import ColumnElement, bindparam, delete, func, or_, select, true
+from sqlalchemy import ColumnElement, Float, bindparam, delete, func, literal, or_, select, true
 
 from nightlatch.model.names import Email, LimitPolicy, OrganizationId, Role, TokenId, UserId
-from nightlatch.model.records import EndedToken, Page, TokenOverview, TokenRecord
+from nightlatch.model.records import EndedToken, Page, TokenChoice, TokenOverview, TokenRecord
 from nightlatch.model.standing import Identity, Standing
 from nightlatch.model.token import TokenDigest
-from nightlatch.store.columns import database_now, row_offset
+from nightlatch.store.columns import database_now, plus_seconds, row_offset
 from nightlatch.store.connection import Connection
 from nightlatch.store.tables import membership, organization, token, token_use, user
 
@@ -94,10 +94,16 @@ def _record(row: Any) -> TokenRecord:
     )
 
 
-_LISTED = (
-    *(token.c.id, token.c.name, user.c.email, token.c.created, token.c.expiry),
-    *(token_use.c.used, token_use.c.address, token.c.user_agent),
-)
+_LISTED: Final = select(
+    token.c.id,
+    token.c.name,
+    user.c.email,
+    token.c.created,
+    token.c.expiry,
+    token_use.c.used,
+    token_use.c.address,
+    token.c.user_agent,
+).select_from(USABLE.outerjoin(token_use, token_use.c.token_id == token.c.id))
 
 
 async def list_live_tokens(
@@ -108,13 +114,10 @@ async def list_live_tokens(
     offset: int,
 ) -> Page[TokenRecord]:
     """Live tokens of the organization, or of one user in it; oldest first."""
-    source = USABLE.outerjoin(token_use, token_use.c.token_id == token.c.id)
     conditions = [*chosen(organization_id, user_id), *live()]
     count = select(func.count()).select_from(USABLE).where(*conditions)
     rows = (
-        select(*_LISTED)
-        .select_from(source)
-        .where(*conditions)
+        _LISTED.where(*conditions)
         .order_by(token.c.created, token.c.id)
         .limit(limit)
         .offset(row_offset(offset))
@@ -128,12 +131,7 @@ async def read_overview(
 ) -> TokenOverview:
     """All live tokens of the organization, or of one user in it, beside its limit; in one statement."""
     of_organization = select(func.count()).select_from(USABLE).where(*chosen(organization_id, None), *live())
-    listed = (
-        select(*_LISTED)
-        .select_from(USABLE.outerjoin(token_use, token_use.c.token_id == token.c.id))
-        .where(*chosen(organization_id, user_id), *live())
-        .subquery()
-    )
+    listed = _LISTED.where(*chosen(organization_id, user_id), *live()).subquery()
     query = (
         select(
             organization.c.token_limit,
@@ -154,6 +152,23 @@ async def read_overview(
         LimitPolicy(first.limit_policy),
         first.time_to_live,
     )
+
+
+async def list_chosen_tokens(
+    connection: Connection, organization_id: OrganizationId, user_id: UserId | None, choice: TokenChoice
+) -> tuple[TokenRecord, ...]:
+    """Of the same tokens those that fit everything chosen that is not None; oldest first."""
+    conditions = [*chosen(organization_id, user_id), *live()]
+    if choice.ids is not None:
+        conditions.append(token.c.id.in_(sorted(choice.ids)))
+    if choice.email is not None:
+        conditions.append(user.c.email == choice.email)
+    if choice.idle_days is not None:
+        idle_since = plus_seconds(database_now(), literal(-86_400.0 * choice.idle_days, Float))
+        # What was never used is idle since it was made.
+        conditions.append(func.coalesce(token_use.c.used, token.c.created) < idle_since)
+    rows = await connection.execute(_LISTED.where(*conditions).order_by(token.c.created, token.c.id))
+    return tuple(_record(row) for row in rows)
 
 
 async def find_live_token(
@@ -193,6 +208,13 @@ async def delete_token_by_id(
 ) -> list[EndedToken]:
     """Delete one token of the organization."""
     return await _delete(connection, *chosen(organization_id, None), token.c.id == token_id)
+
+
+async def delete_tokens_by_id(
+    connection: Connection, organization_id: OrganizationId, token_ids: Collection[TokenId]
+) -> list[EndedToken]:
+    """Delete those tokens of the organization."""
+    return await _delete(connection, *chosen(organization_id, None), token.c.id.in_(sorted(token_ids)))
 
 
 async def delete_tokens_in_organization(

@@ -38,7 +38,7 @@ async def add_user_with_link(
     password_hash = await services.passwords.unusable_hash()
     async with services.store.write() as connection:
         user = await _insert(connection, address, password_hash, organization_id, role)
-        return user, await store_new_link(connection, user, valid_seconds)
+        return user, await store_new_link(connection, user.id, user.email, valid_seconds)
 
 
 async def _named(services: Services, organization_id: OrganizationId | None) -> list[OrganizationSummary]:

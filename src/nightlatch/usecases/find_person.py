@@ -1,13 +1,20 @@
-"""Find the user or the member that an operator named, or say what to do instead."""
+"""Find the user or the member that somebody named, or say what to do instead."""
+
+from typing import Final
 
 from nightlatch.model.errors import LastOwner, NotFound
-from nightlatch.model.names import OrganizationId, normalize_email
+from nightlatch.model.event import OPERATOR, Actor, ActorKind
+from nightlatch.model.names import OrganizationId, UserId, normalize_email
 from nightlatch.model.records import Membership, User
+from nightlatch.model.standing import Identity
 from nightlatch.store.connection import Connection
 from nightlatch.store.memberships import count_other_active_owners, find_membership
 from nightlatch.store.organizations import lock_organization
 from nightlatch.store.users import find_user, lock_user
 from nightlatch.usecases.organization_rules import no_organization
+
+_USER_ID_MAX: Final = 2**63 - 1
+"""A larger number neither database would look for."""
 
 
 def _no_user(email: str) -> NotFound:
@@ -50,12 +57,23 @@ async def lock_membership(connection: Connection, organization_id: OrganizationI
     return membership
 
 
-async def keep_an_owner(connection: Connection, membership: Membership) -> None:
+async def keep_an_owner(connection: Connection, membership: Membership, actor: Actor = OPERATOR) -> None:
     """Raise LastOwner if the organization, which is locked, has no other active owner."""
     others = await count_other_active_owners(connection, membership.organization_id, membership.user_id)
-    if others == 0:
-        raise LastOwner(
-            f"'{membership.email}' is the last owner of '{membership.organization_id}'. "
-            "Give it another owner first, or close the organization: "
-            f"nightlatch organization close {membership.organization_id}"
-        )
+    if others:
+        return
+    organization_id = membership.organization_id
+    last = f"'{membership.email}' is the last owner of '{organization_id}'. Give it another owner first"
+    if actor.kind is not ActorKind.OPERATOR:
+        raise LastOwner(f"{last}.")
+    raise LastOwner(f"{last}, or close the organization: nightlatch organization close {organization_id}")
+
+
+async def find_fellow(connection: Connection, identity: Identity, user_id: UserId) -> Membership:
+    """A member of an owner's organization, which is locked. Raises NotFound, as of one that never was."""
+    membership = None
+    if 0 < user_id <= _USER_ID_MAX:
+        membership = await find_membership(connection, identity.organization_id, user_id)
+    if membership is None:
+        raise NotFound("There is no such member, or not any more.")
+    return membership

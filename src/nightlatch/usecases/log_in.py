@@ -4,18 +4,16 @@ from dataclasses import dataclass
 
 from nightlatch.model.errors import CredentialsRejected, InvalidValue, Throttled, TokenLimitReached
 from nightlatch.model.event import Actor, ActorKind, Event, EventKind
-from nightlatch.model.names import LimitPolicy, OrganizationId
 from nightlatch.model.origin import Origin
-from nightlatch.model.records import TIME_TO_LIVE_SECONDS_MAX, EndedToken, IssuedToken
+from nightlatch.model.records import EndedToken, IssuedToken
 from nightlatch.model.token import generate_token
 from nightlatch.store.connection import Connection
 from nightlatch.store.events import insert_event
-from nightlatch.store.logins import Limit, LoginCandidate, NewToken, StoredToken, insert_token, lock_candidate
+from nightlatch.store.logins import LoginCandidate, NewToken, StoredToken, insert_token
 from nightlatch.store.throttles import judge
-from nightlatch.store.tokens import make_place
 from nightlatch.store.users import store_rehash
 from nightlatch.usecases.check_password import Credentials, PasswordShown, check_password
-from nightlatch.usecases.end_tokens import ending_tokens
+from nightlatch.usecases.issue_token import allowed_time_to_live, issue_token
 from nightlatch.usecases.note_success import note_success, note_success_alone
 from nightlatch.usecases.refuse_login import noting_refusals
 from nightlatch.usecases.services import Services
@@ -58,23 +56,16 @@ async def _issue(services: Services, login: Login, shown: PasswordShown) -> Issu
         generate_token(),
         login.name,
         login.origin.user_agent,
-        _time_to_live(login.time_to_live, candidate.time_to_live),
+        allowed_time_to_live(login.time_to_live, candidate),
     )
     new_hash = await _rehash(services, login.credentials, candidate)
-    try:
-        async with services.store.write() as connection:
-            stored = await _store(services, connection, shown, new, new_hash)
-            await insert_event(connection, _event(candidate, new, login.origin, []))
-        return IssuedToken(new.token, stored.expiry, ())
-    except TokenLimitReached:
-        if candidate.limit_policy is LimitPolicy.REFUSE:
-            raise
-    async with ending_tokens(services) as connection:
-        limit = await lock_candidate(connection, candidate)
-        replaced = [] if limit is None else await _make_place(connection, candidate.organization_id, limit)
+
+    async def store(connection: Connection, replaced: list[EndedToken]) -> IssuedToken:
         stored = await _store(services, connection, shown, new, new_hash)
         await insert_event(connection, _event(candidate, new, login.origin, replaced))
-    return IssuedToken(new.token, stored.expiry, tuple(replaced))
+        return IssuedToken(new.token, stored.expiry, tuple(replaced))
+
+    return await issue_token(services, candidate, store)
 
 
 def _event(candidate: LoginCandidate, new: NewToken, origin: Origin, replaced: list[EndedToken]) -> Event:
@@ -87,15 +78,6 @@ def _event(candidate: LoginCandidate, new: NewToken, origin: Origin, replaced: l
         new.token.id,
         {"replaced_tokens": [token.id for token in replaced]} if replaced else {},
     )
-
-
-async def _make_place(
-    connection: Connection, organization_id: OrganizationId, limit: Limit
-) -> list[EndedToken]:
-    if limit.policy is LimitPolicy.REFUSE:
-        return []  # since the password was checked: the insert decides
-    by_use = limit.policy is LimitPolicy.REPLACE_LEAST_RECENTLY_USED
-    return await make_place(connection, organization_id, limit.tokens, by_use)
 
 
 async def _store(
@@ -118,13 +100,3 @@ async def _rehash(services: Services, credentials: Credentials, candidate: Login
     if not services.passwords.needs_rehash(candidate.password_hash, credentials.password):
         return None
     return await services.passwords.hash(credentials.password)
-
-
-def _time_to_live(asked: int | None, allowed: int | None) -> int | None:
-    """Told only to people whose password was right, or it would tell which organizations exist."""
-    if asked is None:
-        return allowed
-    most = TIME_TO_LIVE_SECONDS_MAX if allowed is None else allowed
-    if asked > most:
-        raise InvalidValue("time_to_live", f"Ensure this value is less than or equal to {most}.")
-    return asked

@@ -11,6 +11,7 @@ from nightlatch.store.pruning import (
     may_prune,
     prune_changes,
     prune_child_tokens,
+    prune_invitations,
     prune_links,
     prune_sessions,
     prune_tokens,
@@ -18,11 +19,18 @@ from nightlatch.store.pruning import (
 from nightlatch.store.throttles import has_free, prune_free
 from nightlatch.usecases.services import Services
 
-_BATCHES: Final = (prune_child_tokens, prune_tokens, prune_links, prune_sessions, prune_changes)
+_BATCHES: Final = (
+    prune_child_tokens,
+    prune_tokens,
+    prune_links,
+    prune_invitations,
+    prune_sessions,
+    prune_changes,
+)
 
 
 async def prune_expired(services: Services) -> int:
-    """Delete long expired tokens and links, and old changes; the number of rows deleted.
+    """Delete long expired tokens, links, invitations and sessions, and old changes; how many rows.
 
     In batches, each a transaction of its own. Stops at once where another process is pruning. Raises
     StoreUnavailable.

@@ -40,3 +40,5 @@ class Services(Memory):
     throttle: Throttle
     refusals: Refusals
     session_limits: SessionLimits
+    owners_may_change: frozenset[str]
+    """Of an organization, by the names of its fields."""

@@ -14,6 +14,7 @@ from nightlatch.store.pruning import (
     prune_links,
     prune_sessions,
     prune_tokens,
+    prune_usage,
 )
 from nightlatch.store.throttles import has_free, prune_free
 from nightlatch.usecases.services import Services
@@ -22,7 +23,7 @@ _BATCHES: Final = (prune_child_tokens, prune_tokens, prune_links, prune_sessions
 
 
 async def prune_expired(services: Services) -> int:
-    """Delete long expired tokens and links, and old changes; the number of rows deleted.
+    """Delete long expired tokens and links, old changes and usage; the number of rows deleted.
 
     In batches, each a transaction of its own. Stops at once where another process is pruning. Raises
     StoreUnavailable.

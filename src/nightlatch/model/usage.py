@@ -13,11 +13,11 @@ DAYS: Final = 30
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """An organization's usage, or one member's part of it: one number for each of DAYS days, the oldest first.
+    """An organization's usage, or one member's part of it: a number for each of DAYS days, the oldest first.
 
     `per_token` holds, for every token that was asked for, how often it was accepted. `verifications` is
-    the sum over all tokens, those that have ended meanwhile included. `logins` and `refusals` are of the
-    audit log: what was pruned from there counts no more.
+    the sum over all tokens, for an organization those that have ended meanwhile included. `logins` and
+    `refusals` are taken from the audit log, and are no larger than what it still holds.
     """
 
     first_day: date

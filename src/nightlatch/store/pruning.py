@@ -6,7 +6,7 @@ from sqlalchemy import delete, func, select, tuple_
 
 from nightlatch.store.columns import database_now, day_of
 from nightlatch.store.connection import Connection
-from nightlatch.store.tables import change, child_token, password_link, session, token
+from nightlatch.store.tables import change, child_token, password_link, session, token, token_usage
 
 EXPIRED_TOKENS_KEPT = timedelta(days=7)
 EXPIRED_CHILDREN_KEPT = timedelta(days=1)

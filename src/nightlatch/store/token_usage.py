@@ -130,9 +130,7 @@ def _uses(
         token_usage.c.day <= today,
     ]
     if user_id is not None:
-        own = select(token.c.id).where(
-            token.c.organization_id == organization_id, token.c.user_id == user_id
-        )
+        own = select(token.c.id).where(token.c.organization_id == organization_id, token.c.user_id == user_id)
         chosen.append(token_usage.c.token_id.in_(own))
     asked = case((token_usage.c.token_id.in_(token_ids), token_usage.c.token_id))
     used = select(asked.label("token_id"), token_usage.c.day, token_usage.c.uses).where(*chosen).subquery()

@@ -19,7 +19,14 @@ from nightlatch.store.pruning import (
 from nightlatch.store.throttles import has_free, prune_free
 from nightlatch.usecases.services import Services
 
-_BATCHES: Final = (prune_child_tokens, prune_tokens, prune_links, prune_sessions, prune_changes)
+_BATCHES: Final = (
+    prune_child_tokens,
+    prune_tokens,
+    prune_links,
+    prune_sessions,
+    prune_usage,
+    prune_changes,
+)
 
 
 async def prune_expired(services: Services) -> int:

@@ -171,7 +171,7 @@ class Settings(BaseModel):
         5.0,
         gt=0,
         le=3600,
-        description="How often `last used` of tokens, and how often they were used, is written to the database.",
+        description="How often uses of tokens (the last of each, and how many) are written to the database.",
     )
     audit_retention_days: int = Field(
         400, ge=1, le=36_500, description="How many days events stay in the audit log."

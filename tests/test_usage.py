@@ -21,6 +21,7 @@ from nightlatch.model.usage import DAYS, Usage
 from nightlatch.model.use import Use
 from nightlatch.store import pruning
 from nightlatch.usecases import flush_uses as flush_module
+from nightlatch.usecases import prune as prune_module
 from nightlatch.usecases.flush_uses import flush_uses
 from nightlatch.usecases.prune import prune_expired
 from nightlatch.usecases.show_usage import show_usage
@@ -57,7 +58,7 @@ def session_of(accounts: Accounts, person: Person, role: Role = Role.OWNER) -> S
     ((user_id,),) = accounts.sql('SELECT id FROM "user" WHERE email = :email', email=person.username)
     now = datetime.now(UTC)
     identity = Identity(OrganizationId(person.organization_id), UserId(user_id), Email(person.username), role)
-    return Session(SessionId("a" * 12), b"", identity, "Acme", now, now + timedelta(hours=1), now)
+    return Session(SessionId("a" * 12), b"", identity, "Acme", now, now, now + timedelta(hours=1), now)
 
 
 def shown(accounts: Accounts, person: Person, tokens: Sequence[str] = (), role: Role = Role.OWNER) -> Usage:
@@ -344,7 +345,8 @@ def test_of_millions_of_events_the_newest_are_counted(
 def test_usage_of_long_ago_is_pruned_in_batches_and_the_rest_stays(
     accounts: Accounts, owner: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pruning, "BATCH_ROWS", 3)
+    for module in (pruning, prune_module):
+        monkeypatch.setattr(module, "BATCH_ROWS", 3)
     accounts.sql("DELETE FROM token_usage")
     today = first_day(accounts, owner) + DAYS - 1
     for days_ago in (0, 29, 39, 41, 42, 100, 101, 102, 103, 104):

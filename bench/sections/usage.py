@@ -19,7 +19,7 @@ from bench.servers import VERIFY, nightlatch
 CONNECTIONS: Final = 32
 TOKENS: Final = 1_000
 _OFF, _ON = "not counted", "counted"
-_FLUSHED: Final = {"use_flush_seconds": 1}
+_FLUSHED: Final[dict[str, Any]] = {"use_flush_seconds": 1}
 
 
 def measure(database: Database, options: Options) -> dict[str, Any]:

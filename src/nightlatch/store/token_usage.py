@@ -7,6 +7,7 @@ from typing import Any, Final
 from sqlalchemy import (
     CTE,
     BigInteger,
+    ColumnElement,
     Integer,
     Select,
     String,
@@ -111,12 +112,13 @@ def _query(organization_id: OrganizationId, user_id: UserId | None, token_ids: S
 
 
 def _row(what: str, token_id: Any, day: Any, number: Any) -> Select[Any]:
-    return select(
+    columns: tuple[ColumnElement[Any], ...] = (
         literal(what, String).label("what"),
         cast(token_id, String(12)).label("token_id"),
         cast(day, Integer).label("day"),
         cast(number, BigInteger).label("number"),
     )
+    return select(*columns)
 
 
 def _uses(

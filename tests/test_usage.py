@@ -93,7 +93,7 @@ def insert_usage(accounts: Accounts, person: Person, day: int, token_id: str, nu
     )
 
 
-def insert_event(accounts: Accounts, person: Person, kind: str, count: int, days_ago: int = 0) -> None:
+def insert_event(accounts: Accounts, person: Person, kind: str, count: int = 1, days_ago: int = 0) -> None:
     moment = (datetime.now(UTC) - timedelta(days=days_ago)).timestamp()
     at = int(moment * 1_000_000) if accounts.engines.sqlite_file is not None else f"to_timestamp({moment})"
     accounts.sql(
@@ -272,16 +272,15 @@ def test_an_owner_sees_the_organizations_usage(accounts: Accounts, owner: Person
     use(accounts, owners, 3)
     use(accounts, members, 4)
     accounts.do(flush_uses)
-    insert_event(accounts, owner, "login", 5)
-    insert_event(accounts, owner, "login", 7, 29)
-    insert_event(accounts, owner, "login", 100, 30)
+    for days_ago in (0, 29, 29, 30):
+        insert_event(accounts, owner, "login", days_ago=days_ago)
     for number, kind in enumerate(("login_refused", "throttled", "limit_reached"), 1):
         insert_event(accounts, owner, kind, number)
     insert_event(accounts, owner, "logout", 1000)
     usage = shown(accounts, owner, [owners, members])
     assert [sum(usage.per_token[id_of(token)]) for token in (owners, members)] == [3, 4]
     assert usage.verifications == (*NEVER[1:], 7)
-    assert usage.logins == (7, *NEVER[2:], 2 + 5)
+    assert usage.logins == (2, *NEVER[2:], 2 + 1)
     assert usage.refusals == (*NEVER[1:], 6)
     # What a token was used for goes on counting when it has ended.
     accounts.sql("DELETE FROM token WHERE id = :id", id=id_of(members))
@@ -328,18 +327,23 @@ def test_nothing_is_asked_for_and_nothing_was_used(accounts: Accounts, owner: Pe
     assert abs((datetime.now(UTC).date() - usage.first_day).days - (DAYS - 1)) <= 1
 
 
-def test_of_millions_of_events_the_newest_are_counted(
+def test_of_a_days_millions_of_events_a_bounded_number_is_looked_at(
     accounts: Accounts, owner: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from nightlatch.store import token_usage
 
-    monkeypatch.setattr(token_usage, "EVENTS_MAX", 3)
-    for days_ago in range(5):
-        insert_event(accounts, owner, "login_refused", 1, days_ago)
-        insert_event(accounts, owner, "login", 2, days_ago)
+    monkeypatch.setattr(token_usage, "LOGINS_MAX", 5)
+    monkeypatch.setattr(token_usage, "ROWS_MAX", 3)
+    for _ in range(7):
+        insert_event(accounts, owner, "login_refused", 10)
+        insert_event(accounts, owner, "throttled", 1, 29)
+        insert_event(accounts, owner, "login")
+    insert_event(accounts, owner, "login", days_ago=1)
     usage = shown(accounts, owner)
-    assert usage.refusals == (*NEVER[3:], 1, 1, 1)
-    assert usage.logins == (*NEVER[3:], 2, 2, 2)
+    assert usage.refusals == (3, *NEVER[2:], 30)
+    assert usage.logins == (*NEVER[2:], 1, 5)
+    member = shown(accounts, owner, role=Role.MEMBER)
+    assert member.logins == NEVER  # those are nobody's
 
 
 def test_usage_of_long_ago_is_pruned_in_batches_and_the_rest_stays(

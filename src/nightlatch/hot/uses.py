@@ -14,13 +14,16 @@ class Uses:
 
     def note(self, digest: bytes, seconds: float, address: str) -> None:
         """The token with that digest was just used, at that time of the database, from that address."""
-        use = self._gathered.get(digest)
-        if use is not None:
+        # Of the ways to write this the quickest: most uses are of tokens that were used just before.
+        try:
+            use = self._gathered[digest]
+        except KeyError:
+            if len(self._gathered) < TOKENS_MAX:
+                self._gathered[digest] = Use(digest, seconds, address, 1)
+        else:
             use.seconds = seconds
             use.address = address
             use.count += 1
-        elif len(self._gathered) < TOKENS_MAX:
-            self._gathered[digest] = Use(digest, seconds, address, 1)
 
     def take(self) -> list[Use]:
         """What was gathered, and start anew."""

@@ -2,11 +2,10 @@
 
 from collections.abc import Sequence
 
-from nightlatch.model.names import TokenId
+from nightlatch.model.names import Role, TokenId
 from nightlatch.model.session import Session
 from nightlatch.model.usage import Usage
 from nightlatch.store.token_usage import read_usage
-from nightlatch.usecases.list_tokens import visible_user
 from nightlatch.usecases.services import Services
 
 
@@ -18,4 +17,4 @@ async def show_usage(services: Services, session: Session, token_ids: Sequence[T
     """
     identity = session.identity
     async with services.store.read() as connection:
-        return await read_usage(connection, identity.organization_id, visible_user(identity), token_ids)
+        return await read_usage(connection, identity, identity.role is not Role.OWNER, token_ids)

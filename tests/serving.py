@@ -15,7 +15,8 @@ from tests.sockets import exchange
 class Serving:
     """`nightlatch serve` in a process of its own, on a free port.
 
-    `starter` is a command that it is started by, such as prlimit; it must become the server itself.
+    `starter` is a command that it is started by, such as prlimit; it must become the server itself. `module`
+    is run in place of `nightlatch`.
     """
 
     def __init__(
@@ -24,6 +25,7 @@ class Serving:
         log: Path,
         arguments: tuple[str, ...] = (),
         starter: tuple[str, ...] = (),
+        module: str = "nightlatch",
         **settings: Any,
     ) -> None:
         self.port = free_port()
@@ -44,7 +46,7 @@ class Serving:
                 **settings,
             }.items()
         }
-        self._command = [*starter, sys.executable, "-m", "nightlatch", "serve", *arguments]
+        self._command = [*starter, sys.executable, "-m", module, "serve", *arguments]
         self._environment = environment
         self.process = self._start()
 

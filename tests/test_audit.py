@@ -14,7 +14,6 @@ import pytest
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from nightlatch.cli.event_lines import text_line
-from nightlatch.model.event_lines import csv_header, csv_line, json_line
 from nightlatch.model.errors import (
     CredentialsRejected,
     NightlatchError,
@@ -25,6 +24,7 @@ from nightlatch.model.errors import (
     TokenRejected,
 )
 from nightlatch.model.event import ActorKind, EventFilter, EventKind, EventRecord, Retention
+from nightlatch.model.event_lines import csv_header, csv_line, json_line
 from nightlatch.model.names import Email, LimitPolicy, OrganizationId, Role, TokenId
 from nightlatch.model.origin import Origin
 from nightlatch.model.scope import Scope

@@ -372,7 +372,7 @@ def test_a_flush_never_brings_back_a_token_and_only_newer_uses_win(
 
     async def flush(age: float, address: str) -> None:
         async with accounts.services.store.write() as connection:
-            uses = [Use(digest(token), time.time() - age, address) for token in (kept, ended)]
+            uses = [Use(digest(token), time.time() - age, address, 1) for token in (kept, ended)]
             await record_uses(connection, uses)
 
     accounts.run(flush(10, "192.0.2.10"))

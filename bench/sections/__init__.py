@@ -20,6 +20,7 @@ from bench.sections import (
     misses,
     process,
     stored,
+    usage,
     verifier,
     verify,
 )
@@ -38,6 +39,7 @@ SECTIONS: Final = {
     "verify": Section(verify.measure),
     "compare": Section(compare.measure, ()),
     "knox": Section(knox.measure, (), by_default=False),
+    "usage": Section(usage.measure),
     "misses": Section(misses.measure),
     "process": Section(process.measure),
     "verifier": Section(verifier.measure),

@@ -176,7 +176,10 @@ class Settings(BaseModel):
         )
     )
     use_flush_seconds: float = Field(
-        5.0, gt=0, le=3600, description="How often `last used` of tokens is written to the database."
+        5.0,
+        gt=0,
+        le=3600,
+        description="How often uses of tokens (the last of each, and how many) are written to the database.",
     )
     audit_retention_days: int = Field(
         400, ge=1, le=36_500, description="How many days events stay in the audit log."

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import BigInteger, DateTime, Dialect, Text
+from sqlalchemy import BigInteger, DateTime, Dialect, Integer, Text
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator, TypeEngine
@@ -84,6 +84,20 @@ class later_of(FunctionElement[datetime]):  # noqa: N801
 
 class earlier_of(FunctionElement[datetime]):  # noqa: N801
     """The earlier of two moments."""
+
+    type = Instant()
+    inherit_cache = True
+
+
+class day_of(FunctionElement[int]):  # noqa: N801
+    """The day, in UTC, of a moment: days since 1970."""
+
+    type = Integer()
+    inherit_cache = True
+
+
+class day_begin(FunctionElement[datetime]):  # noqa: N801
+    """The moment at which such a day begins."""
 
     type = Instant()
     inherit_cache = True
@@ -183,6 +197,27 @@ def _postgresql_earlier(element: earlier_of, compiler: Any, **options: Any) -> s
 @compiles(later_of, "postgresql")
 def _postgresql_later(element: later_of, compiler: Any, **options: Any) -> str:
     return f"greatest({compiler.process(element.clauses, **options)})"
+
+
+@compiles(day_of, "sqlite")
+def _sqlite_day(element: day_of, compiler: Any, **options: Any) -> str:
+    return f"({compiler.process(element.clauses, **options)} / 86400000000)"
+
+
+@compiles(day_of, "postgresql")
+def _postgresql_day(element: day_of, compiler: Any, **options: Any) -> str:
+    moment = compiler.process(element.clauses, **options)
+    return f"(({moment} AT TIME ZONE 'UTC')::date - DATE '1970-01-01')"
+
+
+@compiles(day_begin, "sqlite")
+def _sqlite_day_begin(element: day_begin, compiler: Any, **options: Any) -> str:
+    return f"(({compiler.process(element.clauses, **options)}) * 86400000000)"
+
+
+@compiles(day_begin, "postgresql")
+def _postgresql_day_begin(element: day_begin, compiler: Any, **options: Any) -> str:
+    return f"to_timestamp(({compiler.process(element.clauses, **options)}) * 86400.0)"
 
 
 def row_offset(offset: int) -> int:

@@ -2,11 +2,19 @@
 
 from datetime import timedelta
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, select, tuple_
 
-from nightlatch.store.columns import database_now
+from nightlatch.store.columns import database_now, day_of
 from nightlatch.store.connection import Connection
-from nightlatch.store.tables import change, child_token, invitation, password_link, session, token
+from nightlatch.store.tables import (
+    change,
+    child_token,
+    invitation,
+    password_link,
+    session,
+    token,
+    token_usage,
+)
 
 EXPIRED_TOKENS_KEPT = timedelta(days=7)
 EXPIRED_CHILDREN_KEPT = timedelta(days=1)
@@ -14,6 +22,8 @@ EXPIRED_CHILDREN_KEPT = timedelta(days=1)
 EXPIRED_LINKS_KEPT = timedelta(days=7)
 """For so long a link to set a password, or an invitation, says that it has expired."""
 CHANGES_KEPT = timedelta(hours=1)
+USAGE_DAYS_KEPT = 40
+"""More than are shown: the clock of a database may be set back."""
 BATCH_ROWS = 1000
 _ADVISORY_LOCK = 0x6E6C7072
 """Held to the end of a transaction that prunes: on PostgreSQL one process does it at a time."""
@@ -108,5 +118,21 @@ async def prune_sessions(connection: Connection) -> int:
     )
     rows = await connection.execute(
         delete(session).where(session.c.digest.in_(expired)).returning(session.c.digest)
+    )
+    return len(rows.all())
+
+
+async def prune_usage(connection: Connection) -> int:
+    """Delete a batch of what tokens were used on days long ago; how many rows."""
+    today = (await connection.execute(select(day_of(database_now())))).scalar_one()
+    key = (token_usage.c.organization_id, token_usage.c.day, token_usage.c.token_id)
+    old = (
+        select(*key)
+        .where(token_usage.c.day < today - USAGE_DAYS_KEPT)
+        .limit(BATCH_ROWS)
+        .with_for_update(skip_locked=True)
+    )
+    rows = await connection.execute(
+        delete(token_usage).where(tuple_(*key).in_(old)).returning(token_usage.c.day)
     )
     return len(rows.all())

@@ -15,6 +15,7 @@ from nightlatch.store.pruning import (
     prune_links,
     prune_sessions,
     prune_tokens,
+    prune_usage,
 )
 from nightlatch.store.throttles import has_free, prune_free
 from nightlatch.usecases.services import Services
@@ -25,12 +26,13 @@ _BATCHES: Final = (
     prune_links,
     prune_invitations,
     prune_sessions,
+    prune_usage,
     prune_changes,
 )
 
 
 async def prune_expired(services: Services) -> int:
-    """Delete long expired tokens, links, invitations and sessions, and old changes; how many rows.
+    """Delete long expired tokens, links, invitations and sessions, old changes and usage; how many rows.
 
     In batches, each a transaction of its own. Stops at once where another process is pruning. Raises
     StoreUnavailable.

@@ -1,4 +1,4 @@
-"""Pages from templates: escaped, in the reader's language, and with nothing in them that hides or reorders text."""
+"""Pages from templates: escaped, in the reader's language, without characters that hide or reorder text."""
 
 import unicodedata
 from dataclasses import dataclass
@@ -10,8 +10,8 @@ from markupsafe import Markup
 
 from nightlatch.console.assets import asset_url
 from nightlatch.console.language import COOKIE, Language, languages
-from nightlatch.model.session import Session
 from nightlatch.model.names import Role
+from nightlatch.model.session import Session
 
 POLICY: Final = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; "
@@ -34,8 +34,8 @@ class Member:
 class Visit:
     """For whom a page is made.
 
-    `here` is the path and query of a GET, so that the page can be had in another language; empty for an answer
-    to a POST. `member` is None where nobody is signed in.
+    `here` is the path and query of a GET, so that the page can be had in another language; empty for an
+    answer to a POST. `member` is None where nobody is signed in.
     """
 
     language: Language

@@ -24,7 +24,7 @@ _PRODUCT: Final = re.compile(r"([^\s/()]{1,40})(?:/v?(\d+(?:\.\d+)?))?")
 
 
 def client_name(user_agent: str | None) -> str:
-    """As much of it as helps to recognise the program: "curl 8.5", "Firefox 140, Linux". Empty if there is none."""
+    """As much of it as helps to recognise the program: "curl 8.5", "Firefox 140, Linux"; empty for none."""
     text = (user_agent or "").strip()
     if text.startswith("Mozilla/"):
         for mark, browser in _BROWSERS:

@@ -12,6 +12,8 @@ class SignInNotice(StrEnum):
     ENDED = "ended"
     """The session has expired, or was ended elsewhere."""
     PASSWORD_SET = "password_set"
+    JOINED = "joined"
+    """An invitation was accepted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +28,8 @@ class RememberedOrganization:
 class SignIn:
     """The page `sign_in.html`.
 
-    The form sends username, password, next, and the organization: `organization_id`, or where this is empty or
-    missing (one of `remembered` can be chosen, but none was) `other_organization_id`. `problem` is a sentence.
+    The form sends username, password, next, and the organization: `organization_id`, or where this is empty
+    (another than those remembered) `other_organization_id`. `problem` is a sentence.
     """
 
     username: str = ""

@@ -11,6 +11,7 @@ from nightlatch.console.language import Language
 from nightlatch.console.views.charts import Chart, chart
 from nightlatch.console.views.client import client_name
 from nightlatch.console.views.moments import Moment, moment
+from nightlatch.console.views.paging import PageLink, page_link, read_page
 from nightlatch.model.names import LimitPolicy
 from nightlatch.model.records import TokenRecord
 from nightlatch.model.usage import Usage
@@ -45,7 +46,7 @@ class TokenQuery:
     page: int = 1
 
     def url(self, **changes: Any) -> str:
-        """The list with these values changed; what is as it is by default is left out. A change starts at page 1."""
+        """The list with these values changed, from page 1; what is as it is by default is left out."""
         changed = replace(self, **{"page": 1, **changes})
         pairs = {
             "q": changed.text,
@@ -67,13 +68,12 @@ def read_token_query(parameters: Mapping[str, str]) -> TokenQuery:
     """What a query string says; what is unusable counts as not given."""
     sort = parameters.get("sort", "")
     state = parameters.get("state", "")
-    page = parameters.get("page", "")
     return TokenQuery(
         text=parameters.get("q", "").strip()[:TEXT_MAX],
         user=parameters.get("user", "").strip()[:TEXT_MAX],
         state=TokenState(state) if state in set(TokenState) else TokenState.ALL,
         sort=sort if sort.removeprefix("-") in SORTS else "-used",
-        page=int(page) if page.isascii() and page.isdigit() and 0 < int(page[:6]) else 1,
+        page=read_page(parameters.get("page", "")),
     )
 
 
@@ -212,16 +212,6 @@ class StateLink:
 
 
 @dataclass(frozen=True, slots=True)
-class PageLink:
-    """Pages around the one that is shown; None where there is none."""
-
-    page: int
-    pages: int
-    previous: str | None
-    following: str | None
-
-
-@dataclass(frozen=True, slots=True)
 class TokensView:
     """The page `tokens.html`."""
 
@@ -274,12 +264,7 @@ def tokens_view(
             for state, label, count in states
         ),
         users=chosen.users,
-        pages=PageLink(
-            page=chosen.page,
-            pages=chosen.pages,
-            previous=query.url(page=chosen.page - 1) if chosen.page > 1 else None,
-            following=query.url(page=chosen.page + 1) if chosen.page < chosen.pages else None,
-        ),
+        pages=page_link(chosen.page, chosen.pages, lambda page: query.url(page=page)),
         verifications=drawn(usage.verifications),
         logins=drawn(usage.logins),
         refusals=drawn(usage.refusals),

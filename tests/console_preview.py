@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Literal
 
 from nightlatch.console.assets import DIRECTORY, PATH, asset_url
 from nightlatch.console.language import choose_language, Language
@@ -248,12 +249,12 @@ def main() -> None:
 
 def take(directory: Path, names: list[str], looks: list[str]) -> None:
     """Pictures of the pages."""
-    from playwright.sync_api import ColorScheme, sync_playwright
+    from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
         for look in looks:
-            scheme: ColorScheme = "dark" if look == "dark" else "light"
+            scheme: Literal["dark", "light"] = "dark" if look == "dark" else "light"
             width = 360 if look == "narrow" else 1200
             context = browser.new_context(viewport={"width": width, "height": 760}, color_scheme=scheme)
             page = context.new_page()

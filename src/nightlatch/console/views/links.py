@@ -23,14 +23,16 @@ class IssuedLinkView:
 
 @dataclass(frozen=True, slots=True)
 class InvitationView:
-    """The page `invitation.html`; its form sends `link` and `password` to /console/invitation/."""
+    """The page `invitation.html`; its form sends `link` and `password` to /console/invitation/.
+
+    Whether there is an account with that address is not told: an owner has the link, too.
+    """
 
     secret: str = field(repr=False)
     organization_name: str
     organization_id: str
     email: str
     role: str
-    has_account: bool
     length_min: int
     """Of a new password, in characters."""
     problem: str
@@ -71,7 +73,6 @@ def invitation_view(
     organization_name: str,
     email: Email,
     role: Role,
-    has_account: bool,
     length_min: int,
     problem: str = "",
 ) -> InvitationView:
@@ -82,7 +83,6 @@ def invitation_view(
         organization_id=organization_id,
         email=email,
         role=role_name(language, role),
-        has_account=has_account,
         length_min=length_min,
         problem=problem,
     )

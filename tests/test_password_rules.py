@@ -17,7 +17,7 @@ from nightlatch.guard.passwords import Passwords
 from nightlatch.model.errors import InvalidValue
 from nightlatch.model.names import Email, OrganizationId
 from nightlatch.model.records import OrganizationSummary
-from nightlatch.model.secret import PASSWORD_LINK
+from nightlatch.model.secret import INVITATION, PASSWORD_LINK
 from tests.accounts import PASSWORD
 
 EMAIL = Email("ann.of.acme.limited@example.com")
@@ -88,6 +88,7 @@ def test_nothing_but_length_and_a_list_is_asked_for(password: str) -> None:
         (LINK, "A link to set a password"),
         (f"https://auth.example.com/set-password/?link={LINK}", "A link to set a password"),
         (PASSWORD_LINK.generate().reveal(), "A link to set a password"),
+        (INVITATION.generate().reveal(), "An invitation"),
     ],
     ids=str.__repr__,
 )

@@ -44,8 +44,10 @@ class PasswordRules:
                 f"The password is too short: {length} of at least {self.length_min} characters. "
                 "Several words in a row are easy to remember."
             )
-        if PASSWORD_LINK.stands_in(normal) or INVITATION.stands_in(normal):
-            raise _refused(f"The link that was sent cannot be the password. {_WAY_OUT}")
+        if PASSWORD_LINK.stands_in(normal):
+            raise _refused(f"A link to set a password cannot be the password. {_WAY_OUT}")
+        if INVITATION.stands_in(normal):
+            raise _refused(f"An invitation cannot be the password. {_WAY_OUT}")
         folded = _fold(password).strip()
         if folded in {_fold(email), _fold(email.rpartition("@")[0])}:
             raise _refused(f"The password is the user's e-mail address, or the part before the @. {_WAY_OUT}")

@@ -41,7 +41,7 @@ class Language:
 @cache
 def languages() -> tuple[Language, ...]:
     """All of them; the first is the default."""
-    german = gettext.translation(DOMAIN, LOCALE, ["de"], fallback=True)
+    german = gettext.translation(DOMAIN, LOCALE, ["de"])
     return (
         Language("en", "English", ",", gettext.NullTranslations()),
         Language("de", "Deutsch", ".", german),

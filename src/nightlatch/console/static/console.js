@@ -10,6 +10,10 @@ for (const time of document.querySelectorAll("time[datetime]")) {
   if (exact) exact.textContent = written.format(new Date(time.dateTime));
 }
 
+// Where the entries of the navigation do not fit, the one of this page is seen.
+const current = document.querySelector("nav [aria-current=page]");
+if (current) current.closest("nav").scrollLeft = current.offsetLeft - 16;
+
 // Copying.
 for (const button of document.querySelectorAll("button[data-copy]")) {
   const source = document.getElementById(button.dataset.copy);

@@ -1,4 +1,4 @@
-"""Every page of the console with made-up data, and pictures of them: python -m tests.console_preview DIRECTORY.
+"""Every page of the console with made-up data, and pictures: python -m tests.console_preview DIRECTORY.
 
 Not a test: to look at. The pages are the real templates, styles and script, opened from files.
 """

@@ -385,7 +385,7 @@ def test_axe_finds_nothing_and_no_page_is_wider_than_the_screen(language: Langua
                 page.goto(file.as_uri())
                 if page.evaluate("document.documentElement.scrollWidth") > width:
                     wide[f"{file.stem} {width}"] = page.evaluate("document.documentElement.scrollWidth")
-                if width != 820:
+                if width != 820 and language is ENGLISH:
                     page.evaluate(axe)
                     violations = page.evaluate("axe.run().then(result => result.violations)")
                     for each in violations:

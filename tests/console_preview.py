@@ -1,4 +1,4 @@
-"""Renders every page of the console with made-up data, and takes pictures of them: python -m tests.console_preview DIRECTORY.
+"""Every page of the console with made-up data, and pictures: python -m tests.console_preview DIRECTORY.
 
 Not a test: to look at. The pages are the real templates, styles and script, opened from files.
 """
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from nightlatch.console.assets import DIRECTORY, PATH, asset_url
-from nightlatch.console.language import choose_language, Language
+from nightlatch.console.language import Language, choose_language
 from nightlatch.console.render import Member, Visit, render_page
 from nightlatch.console.views import links, members, messages
 from nightlatch.console.views.account import account_view
@@ -36,8 +36,12 @@ ANN, BOB, EVE = (
     Email("bob@example.com"),
     Email("eve.longstreet@contractors.example.org"),
 )
+COLLEAGUE = Email("new.colleague@example.com")
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
-CHROME = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36"
+CHROME = (
+    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) "
+    "Chrome/142.0.0.0 Safari/537.36"
+)
 NAMES = (
     *("nightly export", "grafana", "deploy runner", "warehouse sync", "ann's laptop", "mobile app, staging"),
     *("billing importer", "", "load test March", "backup check", "partner: Contoso", "webhook relay"),
@@ -125,7 +129,7 @@ class Invited:
     """An invitation."""
 
     id: str = "Qm2Kb9ZtXwLa"
-    email: Email = Email("new.colleague@example.com")
+    email: Email = COLLEAGUE
     role: Role = Role.MEMBER
     invited_by: str = ANN
     created: datetime = NOW - timedelta(days=1)
@@ -134,7 +138,7 @@ class Invited:
 
 def event(
     place: int, kind: EventKind | str, hours: float, detail: Mapping[str, object] = {}, **values: object
-) -> EventRecord:  # noqa: B006
+) -> EventRecord:
     """An event so many hours ago."""
     given: dict[str, object] = {
         "organization_id": ACME,

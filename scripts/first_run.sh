@@ -14,3 +14,4 @@ fi
 if ! $nightlatch user list --json | grep -q "\"$user\""; then
     $nightlatch user add $user --organization $organization --role owner --generate-password
 fi
+echo "The console, for a browser on this machine: http://localhost:${NIGHTLATCH_PORT:-8000}/console/"

@@ -1,6 +1,7 @@
 """What is done in the console is done in a live session, by whoever may do it, in their organization."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -30,7 +31,17 @@ from nightlatch.usecases.update_organization import (
     update_organization_as_owner,
 )
 from tests.accounts import PASSWORD, Accounts
-from tests.console_people import NEW, ORIGIN, Scene, new_scene, stored, token_id
+from tests.console_people import (
+    NEW,
+    ORIGIN,
+    Scene,
+    at_once,
+    last_event,
+    new_scene,
+    recorded,
+    stored,
+    token_id,
+)
 
 
 @pytest.fixture
@@ -111,7 +122,7 @@ def test_nothing_is_done_in_a_session_that_has_ended(
     session = scene.signed_in(scene.owner)
     accounts.do(sign_out, session, ORIGIN)
     before = stored(accounts)
-    with pytest.raises(SessionEnded if call != "change_own_password" else (SessionEnded,)):
+    with pytest.raises(SessionEnded):
         CALLS[call][1](accounts, scene, session, pending)
     assert stored(accounts) == before
 
@@ -188,3 +199,26 @@ def test_members_see_no_members_and_no_invitations(scene: Scene, accounts: Accou
     for use_case in (list_members, list_invitations):
         with pytest.raises(Forbidden):
             accounts.do(use_case, session)
+
+
+def test_what_is_done_while_somebody_signs_out_is_done_before_it_or_not_at_all(
+    scene: Scene, accounts: Accounts, others: Accounts
+) -> None:
+    for round_number in range(12):
+        session = scene.signed_in(scene.owner)
+        asked = token_id(accounts.log_in(scene.owner))
+        before = last_event(accounts)
+        calls = [
+            partial(others.do, sign_out, session, ORIGIN),
+            partial(accounts.do, end_chosen_tokens, session, [asked], ORIGIN),
+        ]
+        _, outcome = at_once(*calls) if round_number % 2 else at_once(*calls[::-1])[::-1]
+        kinds = [event.kind for event in recorded(accounts, before)]
+        alive = accounts.sql("SELECT 1 FROM token WHERE id = :id", id=asked)
+        if isinstance(outcome, SessionEnded):
+            assert kinds == ["signed_out"]
+            assert alive
+        else:
+            assert kinds == ["token_revoked", "signed_out"]
+            assert not alive
+        accounts.sql("DELETE FROM token WHERE id = :id", id=asked)

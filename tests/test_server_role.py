@@ -7,8 +7,16 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from tests.accounts import Accounts
+from nightlatch.model.names import Role
+from nightlatch.usecases.accept_invitation import accept_invitation
+from nightlatch.usecases.change_own_password import change_own_password
+from nightlatch.usecases.choose_tokens import end_chosen_tokens
+from nightlatch.usecases.create_token import create_token
+from nightlatch.usecases.invite_member import invite_member
+from nightlatch.usecases.prune import prune_expired
+from tests.accounts import PASSWORD, Accounts
 from tests.conftest import Database
+from tests.console_people import NEW, ORIGIN, signed_in
 from tests.serving import Serving
 from tests.sockets import exchange, post_json, with_token
 
@@ -47,6 +55,18 @@ def test_sc4_servers_run_as_a_role_that_cannot_change_the_schema(
     log = serving.log.read_text()
     assert "permission denied" not in log
     assert "Traceback" not in log
+
+    console = Accounts(url)
+    try:
+        session = signed_in(console, person)
+        issued = console.do(create_token, session, "", None, ORIGIN)
+        console.do(end_chosen_tokens, session, [issued.token.id], ORIGIN)
+        invited = console.do(invite_member, session, f"ann-{person.username}", Role.MEMBER, ORIGIN)
+        console.do(accept_invitation, invited.secret.reveal(), NEW, ORIGIN)
+        console.do(change_own_password, session, PASSWORD, NEW, ORIGIN)
+        console.do(prune_expired)
+    finally:
+        console.close()
 
     async def refused(statement: str) -> None:
         connection = await asyncpg.connect(url)

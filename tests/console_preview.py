@@ -389,7 +389,7 @@ def pages(language: Language) -> Iterator[tuple[str, str]]:
             "invitation.html",
             public,
             view=links.invitation_view(
-                language, "nli_x", ACME, "Acme Streams", Invited().email, Role.MEMBER, False, 12
+                language, "nli_x", ACME, "Acme Streams", Invited().email, Role.MEMBER, 12
             ),
         ),
     )

@@ -389,7 +389,7 @@ def pages(language: Language) -> Iterator[tuple[str, str]]:
             "invitation.html",
             public,
             view=links.invitation_view(
-                language, "nli_x", ACME, "Acme Streams", Invited().email, Role.MEMBER, False, 12
+                language, "nli_x", ACME, "Acme Streams", Invited().email, Role.MEMBER, 12
             ),
         ),
     )
@@ -491,7 +491,10 @@ def take(directory: Path, names: list[str], looks: list[str]) -> None:
                 wide = page.evaluate("document.documentElement.scrollWidth")
                 if wide > width:
                     print(f"{name} {look}: {wide} wide")  # noqa: T201
-                page.screenshot(path=directory / f"{name}-{look}.png", full_page=True)
+                height = min(1600, page.evaluate("document.documentElement.scrollHeight"))
+                page.set_viewport_size({"width": width, "height": max(700, height)})
+                page.screenshot(path=directory / f"{name}-{look}.png")
+                page.set_viewport_size({"width": width, "height": 760})
         browser.close()
 
 

@@ -128,10 +128,7 @@ def test_every_text_is_translated() -> None:
     keywords = {"_": None, "gettext": None, "ngettext": (1, 2), "n": (1, 2), "_message": None}
     methods = [("**.py", "python"), ("**/templates/*.html", "jinja2")]
     options = {"**/templates/*.html": {"trimmed": "true", "silent": "false"}}
-    texts = [
-        found[2]
-        for found in extract_from_dir(str(CONSOLE), methods, options, keywords=keywords)  # type: ignore[arg-type]
-    ]
+    texts = [found[2] for found in extract_from_dir(str(CONSOLE), methods, options, keywords=keywords)]
     assert len(texts) > 200
     for text in texts:
         message = catalog.get(text)
@@ -350,7 +347,7 @@ def test_a_chart_shows_every_use_and_says_it_in_words() -> None:
 
 def test_the_password_is_asked_again_after_ten_minutes() -> None:
     identity = Identity(OrganizationId("acme"), UserId(1), Email("ann@example.com"), Role.OWNER)
-    session = Session(SessionId("x"), b"", identity, "Acme", NOW - timedelta(minutes=10), NOW, NOW)
+    session = Session(SessionId("x"), b"", identity, "Acme", NOW, NOW - timedelta(minutes=10), NOW, NOW)
     assert not password_again(session).is_needed
     assert password_again(replace(session, now=NOW + timedelta(seconds=1))).is_needed
 
@@ -367,11 +364,12 @@ def test_a_time_to_live_is_read_from_number_and_unit() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("language", languages(), ids=lambda language: language.code)
 def test_axe_finds_nothing_and_no_page_is_wider_than_the_screen(language: Language, tmp_path: Path) -> None:
-    import axe_playwright_python
+    import axe_playwright_python  # type: ignore[import-untyped]
 
     axe = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text("utf-8")
     wide: dict[str, Any] = {}
     found: dict[str, Any] = {}
+    problems: list[object] = []
     for name, html in pages(language):
         (tmp_path / f"{name}.html").write_text(as_file(html), "utf-8")
     with sync_playwright() as playwright:
@@ -379,8 +377,7 @@ def test_axe_finds_nothing_and_no_page_is_wider_than_the_screen(language: Langua
         for width, scheme in ((1200, "light"), (1200, "dark"), (820, "light"), (360, "light")):
             context = browser.new_context(viewport={"width": width, "height": 700}, color_scheme=scheme)  # type: ignore[arg-type]
             page = context.new_page()
-            problems: list[str] = []
-            page.on("pageerror", lambda error, problems=problems: problems.append(str(error)))  # type: ignore[misc]
+            page.on("pageerror", lambda error: problems.append(error))
             for file in sorted(tmp_path.glob("*.html")):
                 page.goto(file.as_uri())
                 if page.evaluate("document.documentElement.scrollWidth") > width:
@@ -392,7 +389,42 @@ def test_axe_finds_nothing_and_no_page_is_wider_than_the_screen(language: Langua
                         found[f"{file.stem} {width} {scheme} {each['id']}"] = [
                             node["html"][:200] for node in each["nodes"][:3]
                         ]
-            assert not problems
         browser.close()
+    assert not problems
     assert not wide
     assert not found
+
+
+@pytest.mark.slow
+def test_the_script_adds_times_of_the_zone_a_count_of_what_is_chosen_and_copying(tmp_path: Path) -> None:
+    for name, html in pages(GERMAN):
+        (tmp_path / f"{name}.html").write_text(as_file(html), "utf-8")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        context = browser.new_context(timezone_id="Asia/Tokyo")
+        page = context.new_page()
+        page.goto((tmp_path / "tokens.html").as_uri())
+        time = page.locator("time").first
+        assert "26. Nov. 2026, 18:27" in (time.text_content() or "")
+        assert not page.get_by_role("button", name="Ausgewählte beenden").is_enabled()
+        page.get_by_label("nightly export").check()
+        assert page.get_by_text("1 ausgewählt").is_visible()
+        page.get_by_label("Alle auf dieser Seite auswählen").check()
+        assert page.get_by_text("17 ausgewählt").is_visible()
+        assert page.get_by_role("button", name="Ausgewählte beenden").is_enabled()
+        page.goto((tmp_path / "token-created.html").as_uri())
+        page.get_by_role("button", name="Kopieren").first.click()
+        assert page.get_by_role("button", name="Kopiert", exact=True).is_visible()
+        page.get_by_text("PHP").click()
+        assert page.get_by_text("stream_context_create").is_visible()
+
+        page = browser.new_context(java_script_enabled=False).new_page()
+        page.goto((tmp_path / "tokens.html").as_uri())
+        assert "2026-11-26 09:27 UTC" in (page.locator("time").first.text_content() or "")
+        assert page.get_by_role("button", name="Ausgewählte beenden").is_enabled()
+        assert not page.get_by_label("Alle auf dieser Seite auswählen").is_visible()
+        page.goto((tmp_path / "token-created.html").as_uri())
+        assert page.get_by_role("button", name="Kopieren").count() == 0
+        page.get_by_text("Python").click()
+        assert page.get_by_text("urlopen(request)").is_visible()
+        browser.close()

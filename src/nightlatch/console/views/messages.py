@@ -201,12 +201,55 @@ _PATTERNS: Final = tuple(
             _message("A token limit is a number from 0 to %(most)s."),
         ),
         (
+            r"A token's name has at most (?P<most>\d+) printable characters\.",
+            _message("A token's name has at most %(most)s printable characters."),
+        ),
+        (
+            r"Ensure this value is less than or equal to (?P<most>\d+)\.",
+            _message("At most %(most)s seconds are allowed here."),
+        ),
+        (
+            r"(?P<email>\S+) is a member already\.",
+            _message("%(email)s is a member already."),
+        ),
+        (
+            r"There are (?P<most>\d+) invitations already that nobody has used, .*",
+            _message(
+                "There are %(most)s invitations already that nobody has used, and there may be no more. "
+                "Withdraw those that are not needed."
+            ),
+        ),
+        (
+            r"(?P<email>\S+) is disabled\. Only the operator can let them log in again\.",
+            _message("%(email)s is disabled. Only the operator can let them log in again."),
+        ),
+        (
+            r"(?P<email>\S+) belongs to another organization too\. Only the operator .*",
+            _message(
+                "%(email)s belongs to another organization too. "
+                "Only the operator can send them a link to set their password."
+            ),
+        ),
+        (
+            r"Owners may not change .* here\. The operator of this service can\.",
+            _message("Owners may not change this here. The operator of this service can."),
+        ),
+        (
             r"A time to live is 1 to (?P<most>\d+) seconds \(ten years\)\.",
             _message("A time to live is 1 to %(most)s seconds (ten years)."),
         ),
     )
 )
 _SENTENCES: Final = (
+    _message("The session has ended. Sign in again."),
+    _message("To change your own password, show the one that you have: under Account."),
+    _message("The link is incomplete. Open it again as it was sent, or copy all of it."),
+    _message("The invitation has expired. Ask for a new one where you got it."),
+    _message(
+        "The invitation has been used or withdrawn, or a newer one has replaced it. "
+        "If you have not become a member, ask for a new one where you got it."
+    ),
+    _message("You are a member already. Sign in."),
     _message("The password is empty."),
     _message("The password has a control character or one that Unicode does not define."),
     _message(
@@ -230,4 +273,4 @@ _SENTENCES: Final = (
         "Choose another: several unrelated words in a row, or one from a password manager."
     ),
 )
-"""Of guard/password_rules.py."""
+"""What guard/password_rules.py and the use cases say."""

@@ -205,6 +205,7 @@ class SortHead:
 class StateLink:
     """A choice among all, idle and expiring tokens."""
 
+    state: TokenState
     label: str
     count: int
     url: str
@@ -260,7 +261,7 @@ def tokens_view(
         all=chosen.all,
         heads=_heads(language, query),
         states=tuple(
-            StateLink(label, count, query.url(state=state), query.state is state)
+            StateLink(state, label, count, query.url(state=state), query.state is state)
             for state, label, count in states
         ),
         users=chosen.users,

@@ -40,6 +40,10 @@ def test_the_wheel_has_types_migrations_license_and_nothing_else(wheel: Path) ->
         "nightlatch/store/migrations/versions/r0002_operation.py",
         "nightlatch/store/migrations/versions/r0003_child_tokens.py",
         "nightlatch/store/migrations/versions/r0004_imported.py",
+        "nightlatch/store/migrations/versions/r0005_console.py",
+        "nightlatch/console/templates/tokens.html",
+        "nightlatch/console/static/console.css",
+        "nightlatch/console/locale/de/LC_MESSAGES/nightlatch.mo",
         "nightlatch/edge/templates/set_password.html",
         "nightlatch/edge/templates/style.css",
     ):

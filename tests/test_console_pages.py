@@ -414,9 +414,9 @@ def test_the_script_adds_times_of_the_zone_a_count_of_what_is_chosen_and_copying
         assert page.get_by_role("button", name="Ausgewählte beenden").is_enabled()
         page.goto((tmp_path / "token-created.html").as_uri())
         page.get_by_role("button", name="Kopieren").first.click()
-        assert page.get_by_role("button", name="Kopiert", exact=True).is_visible()
-        page.get_by_text("PHP").click()
-        assert page.get_by_text("stream_context_create").is_visible()
+        page.get_by_role("button", name="Kopiert", exact=True).wait_for()
+        page.locator("label[for=tab-php]").click()
+        assert page.locator("#code-php").is_visible()
 
         page = browser.new_context(java_script_enabled=False).new_page()
         page.goto((tmp_path / "tokens.html").as_uri())
@@ -425,6 +425,6 @@ def test_the_script_adds_times_of_the_zone_a_count_of_what_is_chosen_and_copying
         assert not page.get_by_label("Alle auf dieser Seite auswählen").is_visible()
         page.goto((tmp_path / "token-created.html").as_uri())
         assert page.get_by_role("button", name="Kopieren").count() == 0
-        page.get_by_text("Python").click()
-        assert page.get_by_text("urlopen(request)").is_visible()
+        page.locator("label[for=tab-python]").click()
+        assert page.locator("#code-python").is_visible()
         browser.close()

@@ -21,13 +21,17 @@ for (const button of document.querySelectorAll("button[data-copy]")) {
   button.hidden = false;
   button.setAttribute("aria-live", "polite");
   button.addEventListener("click", async () => {
+    let done = true;
     try {
       await navigator.clipboard.writeText(source.textContent);
-      button.textContent = button.dataset.done;
-      setTimeout(() => { button.textContent = label; }, 2000);
     } catch {
+      // Not over HTTPS, or not permitted: what is selected can be copied all the same.
       getSelection().selectAllChildren(source);
+      done = document.execCommand("copy");
     }
+    if (!done) return;
+    button.textContent = button.dataset.done;
+    setTimeout(() => { button.textContent = label; }, 2000);
   });
 }
 

@@ -375,6 +375,8 @@ def test_axe_finds_nothing_and_no_page_is_wider_than_the_screen(language: Langua
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         for width, scheme in ((1200, "light"), (1200, "dark"), (820, "light"), (360, "light")):
+            if scheme == "dark" and language is not ENGLISH:
+                continue  # the same texts, in other colours
             context = browser.new_context(viewport={"width": width, "height": 700}, color_scheme=scheme)  # type: ignore[arg-type]
             page = context.new_page()
             page.on("pageerror", lambda error: problems.append(error))

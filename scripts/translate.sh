@@ -10,5 +10,5 @@ bin=.venv/bin
 $bin/pybabel -q extract -F scripts/babel.cfg -k _message -k n:1,2 --no-location \
 	--no-wrap --sort-output -o "$template" "$console"
 $bin/pybabel -q update -D nightlatch -i "$template" -d "$console/locale" --no-fuzzy-matching --no-wrap \
-	--ignore-obsolete
+	--ignore-obsolete --ignore-pot-creation-date
 $bin/pybabel -q compile -D nightlatch -d "$console/locale" --statistics

@@ -1,5 +1,7 @@
 """GET and POST /console/tokens/end/: end one token, several, all of a user, or all that idle."""
 
+from typing import Final
+
 import structlog
 from starlette.responses import Response
 
@@ -13,8 +15,8 @@ from nightlatch.usecases.choose_tokens import choose_tokens, end_chosen_tokens
 
 _log = structlog.get_logger("nightlatch")
 
-_NEVER: PasswordAgain = PasswordAgain(is_needed=False)
-"""To end a token no password is asked for: who sees a stolen one must not be held up."""
+_NOT_ASKED: Final = PasswordAgain(is_needed=False)
+"""To end one token no password is asked for: who sees a stolen one must not be held up."""
 
 
 async def confirm_end(asked: Asked) -> Response:
@@ -31,7 +33,8 @@ async def confirm_end(asked: Asked) -> Response:
         idle_days=idle_days,
     )
     tokens = await choose_tokens(asked.services, asked.session, choice)
-    view = end_tokens_view(asked.language, tokens, asked.session.now, _NEVER, choice.email, idle_days)
+    again = asked.again if len(tokens) > 1 else _NOT_ASKED
+    view = end_tokens_view(asked.language, tokens, asked.session.now, again, choice.email, idle_days)
     return asked.page("end_tokens.html", view)
 
 
@@ -40,12 +43,19 @@ async def send_end(asked: Asked) -> Response:
     ids = asked.fields.get("id", ())
     if not ids:
         raise NotFound("no token was named")
-    ended = await end_chosen_tokens(asked.services, asked.session, list(map(TokenId, ids)), asked.origin)
+    chosen = frozenset(map(TokenId, ids))
+    if len(chosen) > 1:
+        again = await asked.confirm()
+        if again.problem:
+            tokens = await choose_tokens(asked.services, asked.session, TokenChoice(ids=chosen))
+            view = end_tokens_view(asked.language, tokens, asked.session.now, again)
+            return asked.page("end_tokens.html", view, 400)
+    ended = await end_chosen_tokens(asked.services, asked.session, chosen, asked.origin)
     _log.info(
         "tokens_ended",
         count=len(ended.ended),
         organization_id=asked.session.identity.organization_id,
         user_id=asked.session.identity.user_id,
     )
-    view = ended_tokens_view(asked.language, ended.ended, ended.gone, ended.at, asked.session.now)
-    return asked.page("tokens_ended.html", view)
+    receipt = ended_tokens_view(asked.language, ended.ended, ended.gone, ended.at, asked.session.now)
+    return asked.page("tokens_ended.html", receipt)

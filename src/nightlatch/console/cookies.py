@@ -46,7 +46,7 @@ def organizations(request: Request) -> tuple[OrganizationSummary, ...]:
     It is the browser that says so: they are shown to nobody else, and what is malformed counts as not there.
     """
     try:
-        pairs = json.loads(base64.urlsafe_b64decode(_read(request, ORGANIZATIONS)))
+        pairs = json.loads(base64.urlsafe_b64decode(_read(request, ORGANIZATIONS) + "=="))
         found = [OrganizationSummary(OrganizationId(each["id"]), str(each["name"])) for each in pairs]
     except (ValueError, TypeError, KeyError, RecursionError):
         return ()
@@ -62,7 +62,9 @@ def keep_organization(response: Response, request: Request, organization: Organi
         {"id": each.id, "name": each.name[:NAME_CHARACTERS_MAX]}
         for each in [organization, *others][:ORGANIZATIONS_MAX]
     ]
-    _keep(response, ORGANIZATIONS, base64.urlsafe_b64encode(json.dumps(kept).encode()).decode())
+    # Without padding, for whose sake the value would be quoted.
+    value = base64.urlsafe_b64encode(json.dumps(kept).encode()).rstrip(b"=")
+    _keep(response, ORGANIZATIONS, value.decode())
 
 
 def chosen_language(request: Request) -> str | None:

@@ -11,14 +11,17 @@ import pytest
 
 from nightlatch.model.errors import StoreUnavailable
 from nightlatch.model.origin import Origin
-from nightlatch.model.secret import PASSWORD_LINK
+from nightlatch.model.secret import INVITATION, PASSWORD_LINK, SESSION, Secret
 from nightlatch.model.standing import Caller
 from nightlatch.model.token import generate_token
 from nightlatch.store import postgresql_pool, primary
+from nightlatch.usecases.accept_invitation import find_invitation
 from nightlatch.usecases.change_lease import change_lease
+from nightlatch.usecases.find_session import find_session
 from nightlatch.usecases.identify import identify
 from nightlatch.usecases.revoke_presented import revoke_presented
 from nightlatch.usecases.services import Services
+from nightlatch.usecases.sign_in import sign_in
 from nightlatch.usecases.use_password_link import find_password_link
 from tests.accounts import Accounts, Person
 from tests.memory import Memory
@@ -35,6 +38,7 @@ class Split:
     services: Services
     person: Person
     caller: Caller
+    session: Secret
 
 
 @pytest.fixture
@@ -45,12 +49,14 @@ def split(monkeypatch: pytest.MonkeyPatch) -> Iterator[Split]:
         old = Accounts(pair.primary.url())
         person = old.add_person()
         identity = old.run(identify(old.services, person.credentials, Origin()))
+        session = old.do(sign_in, person.credentials, Origin())
+        old.do(find_session, session.reveal())
         pair.cut_link()
         pair.promote()
         new = Accounts(pair.primary.url())
         try:
             services = replace(old.services, currency=new.services.currency)
-            yield Split(old, services, person, Caller(identity, None, Origin()))
+            yield Split(old, services, person, Caller(identity, None, Origin()), session)
         finally:
             old.close()
             new.close()
@@ -70,6 +76,17 @@ def test_that_a_link_has_been_used(split: Split) -> None:
 def test_that_a_password_is_right(split: Split) -> None:
     with pytest.raises(StoreUnavailable):
         split.accounts.run(identify(split.services, split.person.credentials, Origin()))
+
+
+def test_that_a_session_goes_on_or_has_ended_or_an_invitation_was_used(split: Split) -> None:
+    """The new primary may have ended the one, and know the others, which were begun there."""
+    for find, secret in (
+        (find_session, split.session),
+        (find_session, SESSION.generate()),
+        (find_invitation, INVITATION.generate()),
+    ):
+        with pytest.raises(StoreUnavailable):
+            split.accounts.run(find(split.services, secret.reveal()))
 
 
 def test_that_a_token_is_unknown_while_the_lease_from_before_the_promotion_holds() -> None:

@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
+import structlog
 from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -15,7 +16,7 @@ from nightlatch.console.render import Visit, render_page, visit_of
 from nightlatch.console.views.messages import error_text
 from nightlatch.console.views.password_again import PasswordAgain, password_again
 from nightlatch.edge.body import read_form
-from nightlatch.model.errors import CredentialsRejected, Forbidden, NightlatchError, Throttled
+from nightlatch.model.errors import CredentialsRejected, Forbidden, NightlatchError, Throttled, Unavailable
 from nightlatch.model.names import Role
 from nightlatch.model.origin import Origin
 from nightlatch.model.secret import Secret
@@ -23,6 +24,8 @@ from nightlatch.model.session import Session
 from nightlatch.usecases.find_session import note_session_used
 from nightlatch.usecases.services import Services
 from nightlatch.usecases.sign_in import confirm_password
+
+_log = structlog.get_logger("nightlatch")
 
 PASSWORD_FIELD: Final = "current_password"
 
@@ -111,8 +114,16 @@ class Asked:
         if self.secret is not None:
             keep_session(response, self.secret)
         if response.background is None:
-            response.background = BackgroundTask(note_session_used, self.services, self.session)
+            response.background = BackgroundTask(_note_used, self.services, self.session)
         return response
+
+
+async def _note_used(services: Services, session: Session) -> None:
+    try:
+        await note_session_used(services, session)
+    except Unavailable as error:
+        # The answer has been sent; the next use is noted.
+        _log.warning("unavailable", code=error.code, reason=error.detail)
 
 
 async def read_fields(request: Request) -> dict[str, tuple[str, ...]]:
@@ -127,5 +138,9 @@ def here_of(request: Request) -> str:
     """The path and query of a page that can be had again; empty for the answer to a form."""
     if request.method != "GET":
         return ""
-    query = request.scope["query_string"].decode("latin-1")
-    return f"{request.url.path}?{query}" if query else str(request.url.path)
+    # Not from request.url, which refuses a query that is not UTF-8.
+    path, query = (
+        quote(request.scope["path"], errors="replace"),
+        request.scope["query_string"].decode("latin-1"),
+    )
+    return f"{path}?{query}" if query else path

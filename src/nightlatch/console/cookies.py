@@ -26,7 +26,7 @@ _REMEMBERED_SECONDS: Final = 400 * 24 * 3600
 
 def session_text(request: Request) -> str:
     """What should spell a session's secret; empty where there is none."""
-    return request.cookies.get(SESSION, "")
+    return _read(request, SESSION)
 
 
 def keep_session(response: Response, secret: Secret) -> None:
@@ -46,7 +46,7 @@ def organizations(request: Request) -> tuple[OrganizationSummary, ...]:
     It is the browser that says so: they are shown to nobody else, and what is malformed counts as not there.
     """
     try:
-        pairs = json.loads(base64.urlsafe_b64decode(request.cookies.get(ORGANIZATIONS, "")))
+        pairs = json.loads(base64.urlsafe_b64decode(_read(request, ORGANIZATIONS) + "=="))
         found = [OrganizationSummary(OrganizationId(each["id"]), str(each["name"])) for each in pairs]
     except (ValueError, TypeError, KeyError, RecursionError):
         return ()
@@ -62,17 +62,32 @@ def keep_organization(response: Response, request: Request, organization: Organi
         {"id": each.id, "name": each.name[:NAME_CHARACTERS_MAX]}
         for each in [organization, *others][:ORGANIZATIONS_MAX]
     ]
-    _keep(response, ORGANIZATIONS, base64.urlsafe_b64encode(json.dumps(kept).encode()).decode())
+    # Without padding, for whose sake the value would be quoted.
+    value = base64.urlsafe_b64encode(json.dumps(kept).encode()).rstrip(b"=")
+    _keep(response, ORGANIZATIONS, value.decode())
 
 
 def chosen_language(request: Request) -> str | None:
     """The code of the language that was chosen before."""
-    return request.cookies.get(LANGUAGE)
+    return _read(request, LANGUAGE) or None
 
 
 def keep_language(response: Response, code: str) -> None:
     """Remember it."""
     _keep(response, LANGUAGE, code)
+
+
+def _read(request: Request, name: str) -> str:
+    """The cookie's value; empty where there is none.
+
+    By the letter of RFC 6265, and only if there is one: a browser guards the prefix of exactly this name, and
+    would take a name with a space of Unicode before it, or another path, from a neighbouring host.
+    """
+    pairs = [
+        pair.partition("=") for header in request.headers.getlist("cookie") for pair in header.split(";")
+    ]
+    values = [value.strip(" \t") for key, _, value in pairs if key.strip(" \t") == name]
+    return values[0] if len(values) == 1 else ""
 
 
 def _keep(response: Response, name: str, value: str) -> None:

@@ -1,5 +1,7 @@
 """GET and POST /console/invitation/: the page behind a link that makes somebody a member."""
 
+from urllib.parse import urlencode
+
 import structlog
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -42,10 +44,8 @@ async def send_invitation_answer(site: Site, request: Request) -> Response:
         response.headers["Retry-After"] = str(error.retry_after)
         return response
     _log.info("invitation_accepted", organization_id=membership.organization_id, user_id=membership.user_id)
-    url = request.url.replace(path=f"{PATH}sign-in/", query="").include_query_params(
-        joined="1", username=membership.email, organization_id=membership.organization_id
-    )
-    return RedirectResponse(f"{url.path}?{url.query}", 303)
+    query = {"joined": "1", "username": membership.email, "organization_id": membership.organization_id}
+    return RedirectResponse(f"{PATH}sign-in/?{urlencode(query)}", 303)
 
 
 async def _page(site: Site, request: Request, text: str, problem: str, status: int) -> Response:

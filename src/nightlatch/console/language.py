@@ -23,12 +23,12 @@ class Language:
     thousands: str
     translations: gettext.NullTranslations = field(repr=False)
 
-    def gettext(self, text: str, **values: Any) -> str:
+    def gettext(self, text: str, /, **values: Any) -> str:
         """The text in this language; `values` fill its `%(name)s`."""
         translated = self.translations.gettext(text)
         return translated % values if values else translated
 
-    def ngettext(self, one: str, many: str, number: int, **values: Any) -> str:
+    def ngettext(self, one: str, many: str, number: int, /, **values: Any) -> str:
         """The text that fits the number, which fills `%(number)s` in it."""
         translated = self.translations.ngettext(one, many, number)
         return translated % {"number": self.number(number), **values}

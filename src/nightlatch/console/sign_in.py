@@ -1,5 +1,6 @@
 """GET and POST /console/sign-in/, POST /console/sign-out/"""
 
+import re
 from typing import Final
 from urllib.parse import urlencode
 
@@ -14,6 +15,7 @@ from nightlatch.console.views import messages
 from nightlatch.console.views.sign_in import RememberedOrganization, SignIn, SignInNotice
 from nightlatch.edge.origin import read_origin
 from nightlatch.model.errors import CredentialsRejected, SessionEnded, Throttled
+from nightlatch.model.origin import Origin
 from nightlatch.model.records import OrganizationSummary
 from nightlatch.usecases.check_password import Credentials
 from nightlatch.usecases.find_session import find_session
@@ -24,6 +26,7 @@ _log = structlog.get_logger("nightlatch")
 
 FIRST_PAGE: Final = f"{PATH}tokens/"
 _ARRIVED: Final = f"{PATH}arrived/"
+_OURS: Final = re.compile(rf"{PATH}([0-9A-Za-z-]+/)*(\?[!-~]*)?")
 
 
 async def show_sign_in(site: Site, request: Request) -> Response:
@@ -37,8 +40,8 @@ async def show_sign_in(site: Site, request: Request) -> Response:
         else:
             return RedirectResponse(following, 303)
     notice = SignInNotice.NONE
-    for each in (SignInNotice.SIGNED_OUT, SignInNotice.ENDED, SignInNotice.PASSWORD_SET):
-        if each.value in request.query_params:
+    for each in SignInNotice:
+        if each.value and each.value in request.query_params:
             notice = each
     remembered = _remembered(request)
     view = SignIn(
@@ -82,6 +85,7 @@ async def send_sign_in(site: Site, request: Request) -> Response:
         response = again(messages.error_text(language, error), 429)
         response.headers["Retry-After"] = str(error.retry_after)
         return response
+    await _end_former(site, request, origin)
     _log.info("signed_in", organization_id=organization_id)
     # By way of a page that looks whether the browser has kept the cookie: over plain HTTP it does not.
     response = RedirectResponse(f"{_ARRIVED}?{urlencode({'next': following})}", 303)
@@ -110,12 +114,20 @@ async def send_sign_out(asked: Asked) -> Response:
     return response
 
 
+async def _end_former(site: Site, request: Request, origin: Origin) -> None:
+    """Who signs in again goes on in the new session only (OWASP ASVS 5.0, 7.2.4)."""
+    try:
+        former = await find_session(site.services, cookies.session_text(request))
+        await sign_out(site.services, former, origin)
+    except SessionEnded:
+        pass
+
+
 def _remembered(request: Request) -> tuple[RememberedOrganization, ...]:
     return tuple(RememberedOrganization(each.id, each.name) for each in cookies.organizations(request))
 
 
 def _following(text: str) -> str:
-    """A page of ours, and of nobody else: `//host`, a backslash or a control character leads elsewhere."""
-    is_ours = text.startswith(PATH) and text.isascii() and text.isprintable() and "\\" not in text
+    """A page of ours, and of nobody else: `//`, a backslash, `..` or `%2e%2e` may lead elsewhere."""
     leads_on = not text.startswith((f"{PATH}sign-", _ARRIVED))
-    return text if is_ours and leads_on and "//" not in text and len(text) <= 2000 else FIRST_PAGE
+    return text if _OURS.fullmatch(text) and leads_on and len(text) <= 2000 else FIRST_PAGE

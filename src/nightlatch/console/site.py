@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from typing import Final
+from urllib.parse import urlencode
 
 import structlog
 from starlette.requests import Request
@@ -78,7 +79,7 @@ class Site:
         """Where people reach this server."""
         if self.public_url is not None:
             return self.public_url
-        return f"{request.url.scheme}://{request.url.netloc}"
+        return f"{request.base_url.scheme}://{request.base_url.netloc}"
 
     def page(self, request: Request, template: str, view: object, status: int = 200) -> Response:
         """A page for somebody who is not signed in."""
@@ -107,10 +108,13 @@ class Site:
             raise
         except Refused as error:
             return asked.sent(_refused(visit_of(asked.session, asked.language), error))
+        except Unavailable as error:
+            # With the session's new secret, if it has got one: the one before it is worth nothing now.
+            return asked.sent(self._unavailable(request, error))
 
     async def _guarded(self, request: Request, answer: Callable[[], Awaitable[Response]]) -> Response:
         if request.method != "GET" and read_sender(request, self.public_url) is not Sender.OWN:
-            _log.warning("cross_site_refused", path=request.url.path)
+            _log.warning("cross_site_refused", method=request.method)
             response = self.message(request, messages.other_site, 403)
         else:
             response = await self._answered(request, answer)
@@ -129,10 +133,7 @@ class Site:
         except SessionEnded:
             return self._signed_out(request)
         except Unavailable as error:
-            _log.warning("unavailable", code=error.code, reason=error.detail)
-            response = self.message(request, messages.unavailable, 503)
-            response.headers["Retry-After"] = str(error.retry_after)
-            return response
+            return self._unavailable(request, error)
         except Answer as error:
             return self.message(request, messages.too_large, error.status)
         except Refused as error:
@@ -142,6 +143,12 @@ class Site:
             message = messages.failed(self.language(request), request_id(request.scope))
             return HTMLResponse(render_page("message.html", Visit(self.language(request)), view=message), 500)
 
+    def _unavailable(self, request: Request, error: Unavailable) -> Response:
+        _log.warning("unavailable", code=error.code, reason=error.detail)
+        response = self.message(request, messages.unavailable, 503)
+        response.headers["Retry-After"] = str(error.retry_after)
+        return response
+
     def _signed_out(self, request: Request) -> Response:
         """To the sign-in, and back from there to the page; of a form only the page before it."""
         had_session = bool(cookies.session_text(request))
@@ -149,8 +156,8 @@ class Site:
         here = here_of(request)
         if here and here.startswith(PATH) and here != PATH:
             query["next"] = here
-        url = request.url.replace(path=f"{PATH}sign-in/", query="").include_query_params(**query)
-        response = RedirectResponse(f"{url.path}?{url.query}" if url.query else url.path, 303)
+        url = f"{PATH}sign-in/"
+        response = RedirectResponse(f"{url}?{urlencode(query)}" if query else url, 303)
         if had_session:
             cookies.drop_session(response)
         return response

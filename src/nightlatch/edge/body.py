@@ -61,7 +61,10 @@ async def read_strict_json(request: Request) -> Any:
 
 
 async def read_form(request: Request) -> list[tuple[str, str]]:
-    """The fields of a body that may be a form only, repeated ones too; raises as `read_body` does."""
+    """The fields of a body that may be a form only, repeated ones too; raises as `read_body` does.
+
+    What UTF-8 cannot write, some charsets can: it is replaced.
+    """
     content_type = request.headers.get("content-type", "")
     raw = await request.body()
     if not raw:
@@ -69,7 +72,11 @@ async def read_form(request: Request) -> list[tuple[str, str]]:
     media_type, options = _media_type(content_type)
     if media_type != FORM:
         raise _unsupported(content_type)
-    return _form_pairs(raw, _charset(options))
+    return [(_writable(name), _writable(value)) for name, value in _form_pairs(raw, _charset(options))]
+
+
+def _writable(text: str) -> str:
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _unsupported(content_type: str) -> Answer:

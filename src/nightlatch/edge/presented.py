@@ -71,8 +71,7 @@ async def read_presented(request: Request) -> bytes:
         raise _invalid(
             "The parameter token is missing. Send it in a body of application/x-www-form-urlencoded."
         )
-    # Some charsets decode to text that UTF-8 cannot write; such text is no token either way.
-    return sent[_TOKEN].encode("utf-8", "replace")
+    return sent[_TOKEN].encode("utf-8")
 
 
 def _invalid(sentence: str) -> Answer:

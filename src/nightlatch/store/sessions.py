@@ -193,6 +193,15 @@ def _record(row: Any) -> SessionRecord:
     return SessionRecord(SessionId(row.id), row.created, row.used, row.expiry, row.address, row.user_agent)
 
 
+async def delete_sessions_of_member(
+    connection: Connection, organization_id: OrganizationId, user_id: UserId
+) -> None:
+    """End the user's sessions in that organization."""
+    await connection.execute(
+        delete(session).where(session.c.organization_id == organization_id, session.c.user_id == user_id)
+    )
+
+
 async def delete_sessions(
     connection: Connection,
     user_id: UserId,

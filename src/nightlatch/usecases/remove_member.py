@@ -8,6 +8,7 @@ from nightlatch.model.session import Session
 from nightlatch.store.connection import Connection
 from nightlatch.store.events import insert_event
 from nightlatch.store.memberships import delete_membership
+from nightlatch.store.sessions import delete_sessions_of_member
 from nightlatch.store.tokens import delete_tokens_in_organization
 from nightlatch.usecases.end_tokens import ending_tokens
 from nightlatch.usecases.find_person import find_fellow, keep_an_owner, lock_membership
@@ -39,6 +40,9 @@ async def _remove(connection: Connection, membership: Membership, actor: Actor) 
     organization_id, user_id = membership.organization_id, membership.user_id
     if membership.role is Role.OWNER and membership.disabled is None:
         await keep_an_owner(connection, membership, actor)
+    # They would end with the membership. But before the tokens, as where a password changes: two transactions
+    # that each had what the other wants next would wait in a circle.
+    await delete_sessions_of_member(connection, organization_id, user_id)
     ended = await delete_tokens_in_organization(connection, organization_id, user_id)
     await delete_membership(connection, organization_id, user_id)
     event = Event(

@@ -40,6 +40,8 @@ async def end_own_sessions(
     """
     async with services.store.write() as connection:
         await hold_session(connection, session)
+        if chosen is not None:  # a NUL no database text holds
+            chosen = [each for each in chosen if "\x00" not in each]
         ended = await sessions.delete_sessions(connection, session.identity.user_id, chosen, session.id)
         if ended:
             await _record(connection, EventKind.SESSIONS_ENDED, session, origin, ended)

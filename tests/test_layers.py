@@ -30,6 +30,7 @@ ALLOWED = {
     "usecases": {"counts", "model", "store", "guard", "hot", "fresh"},  # no bytes, no status codes
     "edge": {"counts", "model", "spans", "usecases", "hot"},  # knows no SQL
     "console": {"edge", "model", "usecases"},  # pages: knows no SQL
+    "mail": {"model", "settings"},  # knows SMTP, and nothing of what it sends
     "traces": {"model", "spans", "version"},
     "metrics": {"counts", "log", "usecases"},
     "second_port": {"model", "settings"},
@@ -39,13 +40,14 @@ ALLOWED = {
     "verifier": {"app", "background", "hot", "model", "settings", "store", "usecases"},
     # In front of an API: a framework is imported by its own module only.
     "middleware": {"model", "verifier"},
-    "doctor": {"app", "clock", "model", "server", "settings", "store"},  # looks, and changes nothing
+    "doctor": {"app", "clock", "mail", "model", "server", "settings", "store"},  # looks, and changes nothing
     "server": {
         "app",
         "background",
         "console",
         "edge",
         "log",
+        "mail",
         "metrics",
         "model",
         "second_port",

@@ -167,9 +167,11 @@ async def _built(settings: Settings, folder: Path) -> AsyncIterator[Any]:
     from nightlatch.console.application import build_console
     from nightlatch.edge.asgi import build_application, timed_routes
     from nightlatch.edge.forwarded_for import ForwardedFor
+    from nightlatch.mail import build_mailer
     from nightlatch.model.event import Retention
 
     _end_with_parent(folder)
+    mailer = build_mailer(settings)
     retention = Retention(settings.audit_retention_days, settings.audit_address_days)
     async with (
         running_traces(settings.traces) as spans,
@@ -187,7 +189,7 @@ async def _built(settings: Settings, folder: Path) -> AsyncIterator[Any]:
             settings.public_url,
             Exposition(folder).read if settings.metrics_port is None else None,
             spans if settings.traces else None,
-            build_console(services, settings.public_url),
+            build_console(services, settings.public_url, None if mailer is None else mailer.send),
         )
         trusted = settings.trusted_proxies
         yield ForwardedFor(application, trusted) if trusted else application

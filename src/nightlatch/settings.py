@@ -23,6 +23,7 @@ from pydantic import (
 )
 
 from nightlatch.model.errors import CannotStart
+from nightlatch.model.mail import parse_mail_server, parse_sender
 from nightlatch.model.rate import Rate, parse_rate
 
 VARIABLE_PREFIX = "NIGHTLATCH_"
@@ -72,6 +73,18 @@ class Settings(BaseModel):
         None,
         description="Where people reach Nightlatch, such as `https://auth.example.com`: links to set a "
         "password begin with it. Without it they begin with `host` and `port`.",
+    )
+    smtp_url: SecretStr | None = Field(
+        None,
+        description="The server that mails invitations and links to set a password: "
+        "`smtps://USER:PASSWORD@HOST:465` (TLS from the start) or `smtp://USER:PASSWORD@HOST:587` (STARTTLS, "
+        "without which nothing is sent, except to `localhost`), characters such as / and @ percent-encoded. "
+        "Needs `mail_from` and `public_url`. Without it links are only shown.",
+    )
+    mail_from: str | None = Field(
+        None,
+        description="Whom mails are from: `auth@example.com` or `Example <auth@example.com>`; needs "
+        "`smtp_url`.",
     )
     metrics_port: int | None = Field(
         None,
@@ -236,6 +249,29 @@ class Settings(BaseModel):
         if parts.scheme not in ("http", "https") or not parts.hostname or not plain:
             raise ValueError("expected https://HOST, or with a port and a path: https://HOST:PORT/PATH")
         return value.rstrip("/")
+
+    @field_validator("smtp_url")
+    @classmethod
+    def _mail_server(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            parse_mail_server(value.get_secret_value())
+        return value
+
+    @field_validator("mail_from")
+    @classmethod
+    def _sender(cls, value: str | None) -> str | None:
+        if value is not None:
+            parse_sender(value)
+        return value
+
+    @model_validator(mode="after")
+    def _mail_settings(self) -> Self:
+        if (self.smtp_url is None) != (self.mail_from is None):
+            raise ValueError("smtp_url and mail_from belong together: give both or none")
+        # Else a link in a mail would begin with whatever the request's Host header says.
+        if self.smtp_url is not None and self.public_url is None:
+            raise ValueError("smtp_url needs public_url: links in mails begin with it")
+        return self
 
     @model_validator(mode="after")
     def _tls_pair(self) -> Self:

@@ -12,6 +12,7 @@ from starlette.types import ASGIApp
 from nightlatch.console import PATH
 from nightlatch.console.account import send_account, show_account
 from nightlatch.console.activity import send_export, show_activity
+from nightlatch.console.asked import SendMail
 from nightlatch.console.assets import PATH as ASSETS
 from nightlatch.console.end_tokens import confirm_end, send_end
 from nightlatch.console.invitation import send_invitation_answer, show_invitation
@@ -60,9 +61,9 @@ _SIGNED_IN: Final[dict[str, tuple[Handler | None, Handler | None]]] = {
 """For who has a live session."""
 
 
-def build_console(services: Services, public_url: str | None) -> ASGIApp:
+def build_console(services: Services, public_url: str | None, send_mail: SendMail | None) -> ASGIApp:
     """The pages below /console/, on services that outlive them; `public_url` is where people reach them."""
-    site = Site(services, public_url)
+    site = Site(services, public_url, send_mail)
     routes = [Route(PATH, site.open(_first)), Route(f"{ASSETS}{{name}}/", send_asset)]
     for path, (show, send) in _OPEN.items():
         routes += [

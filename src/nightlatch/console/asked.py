@@ -1,6 +1,6 @@
 """A request of somebody who is signed in, and the answers that pages give."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 from urllib.parse import quote, urlencode
@@ -17,6 +17,7 @@ from nightlatch.console.views.messages import error_text
 from nightlatch.console.views.password_again import PasswordAgain, password_again
 from nightlatch.edge.body import read_form
 from nightlatch.model.errors import CredentialsRejected, Forbidden, NightlatchError, Throttled, Unavailable
+from nightlatch.model.mail import Mail
 from nightlatch.model.names import Role
 from nightlatch.model.origin import Origin
 from nightlatch.model.secret import Secret
@@ -28,6 +29,9 @@ from nightlatch.usecases.sign_in import confirm_password
 _log = structlog.get_logger("nightlatch")
 
 PASSWORD_FIELD: Final = "current_password"
+
+SendMail = Callable[[Mail], Awaitable[None]]
+"""Returns when a mail server has taken the mail; raises MailNotSent, and nothing else."""
 
 
 @dataclass(slots=True)
@@ -43,6 +47,8 @@ class Asked:
     origin: Origin
     language: Language
     base_url: str
+    send_mail: SendMail | None
+    """None where the server sends no mail."""
     fields: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """What a form holds, repeated fields in order; empty for a GET."""
     secret: Secret | None = None

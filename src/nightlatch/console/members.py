@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from nightlatch.console import PATH
 from nightlatch.console.asked import Asked
-from nightlatch.console.views import links
+from nightlatch.console.views import links, mails
 from nightlatch.console.views.confirmation import Confirmation
 from nightlatch.console.views.members import (
     confirm_password_link,
@@ -17,8 +17,9 @@ from nightlatch.console.views.members import (
     members_view,
 )
 from nightlatch.console.views.password_again import PasswordAgain
-from nightlatch.model.errors import NotFound, Refused, SessionEnded
+from nightlatch.model.errors import MailNotSent, NotFound, Refused, SessionEnded
 from nightlatch.model.invitation import InvitationId, InvitationRecord
+from nightlatch.model.mail import Mail
 from nightlatch.model.names import Role
 from nightlatch.model.records import Membership, TokenChoice
 from nightlatch.usecases.change_role import change_role_as_owner
@@ -54,7 +55,10 @@ async def send_invitation(asked: Asked) -> Response:
         return await _list(asked, again, 400, asked.says(error))
     _note(asked, "member_invited", role=role.value)
     url = f"{asked.base_url}{PATH}invitation/?link={invited.secret.reveal()}"
-    view = links.invitation_link(asked.language, invited.email, url, invited.expiry, asked.session.now)
+    was_mailed = await _mail(asked, mails.invitation_mail(asked.language, asked.session, invited, url))
+    view = links.invitation_link(
+        asked.language, invited.email, url, invited.expiry, asked.session.now, was_mailed
+    )
     return asked.page("issued_link.html", view)
 
 
@@ -112,7 +116,10 @@ async def send_password_link(asked: Asked) -> Response:
         )
         _note(asked, "password_link_issued", of_user=member.user_id)
         url = f"{asked.base_url}/set-password/?link={issued.secret.reveal()}"
-        view = links.password_link(asked.language, issued.email, url, issued.expiry, asked.session.now)
+        was_mailed = await _mail(asked, mails.password_mail(asked.language, asked.session, issued, url))
+        view = links.password_link(
+            asked.language, issued.email, url, issued.expiry, asked.session.now, was_mailed
+        )
         return asked.page("issued_link.html", view)
 
     return await _change(asked, _ask_password_link, issue)
@@ -216,6 +223,25 @@ async def _invitation(asked: Asked) -> InvitationRecord:
         if invitation.id == wanted:
             return invitation
     raise NotFound("no such invitation")
+
+
+async def _mail(asked: Asked, mail: Mail) -> bool | None:
+    """Whether the mail was sent; None where the server sends none. It may take seconds."""
+    if asked.send_mail is None:
+        return None
+    try:
+        await asked.send_mail(mail)
+    except MailNotSent as error:
+        identity = asked.session.identity
+        _log.warning(
+            "mail_not_sent",
+            organization_id=identity.organization_id,
+            user_id=identity.user_id,
+            reason=error.detail,
+        )
+        return False
+    _note(asked, "mail_sent")
+    return True
 
 
 def _role(asked: Asked) -> Role:

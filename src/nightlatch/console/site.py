@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from nightlatch.console import PATH, cookies
-from nightlatch.console.asked import Asked, here_of, read_fields
+from nightlatch.console.asked import Asked, SendMail, here_of, read_fields
 from nightlatch.console.assets import find_asset
 from nightlatch.console.language import COOKIE, Language, choose_language, find_language
 from nightlatch.console.render import POLICY, Visit, render_page, visit_of
@@ -48,9 +48,10 @@ OpenHandler = Callable[["Site", Request], Awaitable[Response]]
 class Site:
     """What the handlers share."""
 
-    def __init__(self, services: Services, public_url: str | None) -> None:
+    def __init__(self, services: Services, public_url: str | None, send_mail: SendMail | None) -> None:
         self.services = services
         self.public_url = public_url
+        self.send_mail = send_mail
 
     def open(self, handler: OpenHandler) -> Callable[[Request], Awaitable[Response]]:
         """An endpoint for everybody."""
@@ -100,6 +101,7 @@ class Site:
             read_origin(request),
             self.language(request),
             self.base_url(request),
+            self.send_mail,
             fields,
         )
         try:

@@ -8,6 +8,7 @@ from nightlatch.app import opened_engines
 from nightlatch.clock import Clock
 from nightlatch.doctor import machine, postgresql, sqlite
 from nightlatch.doctor.finding import Finding, ok, problem
+from nightlatch.doctor.mail import check_mail
 from nightlatch.model.errors import CannotStart, StoreUnavailable
 from nightlatch.settings import Settings
 from nightlatch.store.engine import Engines, sqlite_path
@@ -26,6 +27,7 @@ async def examine(settings: Settings, clock: Clock) -> list[Finding]:
         database = await _examine_postgresql(settings, url, clock)
     findings = [
         *database,
+        *await check_mail(settings),
         await machine.check_hash_time(settings),
         machine.check_hash_memory(settings),
         machine.check_open_files(),

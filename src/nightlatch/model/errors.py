@@ -16,6 +16,7 @@
     │   └── LastOwner              it would leave an organization without an owner
     ├── Unavailable                it may work later; nothing is known to have happened
     │   ├── Overloaded             a bounded queue is full
+    │   ├── MailNotSent            the mail server has not taken a mail, as far as is known
     │   └── StoreUnavailable       the database cannot be asked, or its answer to COMMIT is unknown
     │       └── VerdictUnknown     whether a token is valid cannot be told at the moment
     └── CannotStart                settings or schema forbid to start; says the way out
@@ -174,6 +175,19 @@ class Overloaded(Unavailable):
 
     code = "overloaded"
     retry_after = 5
+
+
+class MailNotSent(Unavailable):
+    """No server has taken the mail, as far as is known; `advice` tells the operator what to do.
+
+    Neither of the two repeats what the server said: it may have repeated a link or a password.
+    """
+
+    code = "mail_not_sent"
+
+    def __init__(self, detail: str, advice: str) -> None:
+        super().__init__("The mail could not be sent.", detail)
+        self.advice = advice
 
 
 class StoreUnavailable(Unavailable):

@@ -18,7 +18,8 @@ class IssuedLinkView:
     email: str
     url: str = field(repr=False)
     expiry: Moment
-    was_mailed: bool
+    was_mailed: bool | None
+    """None where the server sends no mail."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,12 @@ class InvitationView:
 
 
 def invitation_link(
-    language: Language, email: Email, url: str, expiry: datetime, now: datetime, was_mailed: bool = False
+    language: Language,
+    email: Email,
+    url: str,
+    expiry: datetime,
+    now: datetime,
+    was_mailed: bool | None = None,
 ) -> IssuedLinkView:
     """After somebody was invited."""
     return IssuedLinkView(
@@ -53,7 +59,12 @@ def invitation_link(
 
 
 def password_link(
-    language: Language, email: Email, url: str, expiry: datetime, now: datetime, was_mailed: bool = False
+    language: Language,
+    email: Email,
+    url: str,
+    expiry: datetime,
+    now: datetime,
+    was_mailed: bool | None = None,
 ) -> IssuedLinkView:
     """After a link to set a password was made."""
     return IssuedLinkView(

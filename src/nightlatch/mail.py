@@ -143,6 +143,8 @@ class _Client(smtplib.SMTP):
 
     def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
         plain = socket.create_connection((host, port), timeout)
+        # From here on it is give_up() that ends a wait; smtplib would call a timeout a lost connection.
+        plain.settimeout(2 * timeout)
         self.sock = plain
         if not self._server.is_tls:
             return plain
@@ -181,9 +183,9 @@ def _message(mail: Mail, sender: Sender) -> EmailMessage:
             "the recipient's address is none that mail can be sent to", "Give the link by hand."
         )
     message = EmailMessage(policy=SMTP)
-    message["From"] = Address(sender.name, addr_spec=sender.address)
+    message["From"] = Address(_harmless(sender.name), addr_spec=sender.address)
     message["To"] = Address(username=parts[0], domain=parts[1])
-    message["Subject"] = printable(mail.subject)
+    message["Subject"] = _harmless(mail.subject)
     message["Date"] = localtime()
     # Its own domain, or make_msgid() would ask the DNS.
     message["Message-ID"] = make_msgid(domain=sender.address.rpartition("@")[2])
@@ -191,6 +193,15 @@ def _message(mail: Mail, sender: Sender) -> EmailMessage:
     # Lines as they are wherever that can be, so that the link is one of them in the raw mail, too.
     message.set_content(mail.text, cte="7bit" if mail.text.isascii() else "quoted-printable")
     return message
+
+
+def _harmless(text: str) -> str:
+    """One line that is taken as it is.
+
+    What looks like an encoded word (RFC 2047) the standard library decodes, and with it line breaks, which
+    then begin headers of their own.
+    """
+    return printable(text).replace("=?", "= ?")
 
 
 def _silence(step: str) -> MailNotSent:
@@ -209,8 +220,8 @@ def _not_sent(error: Exception, step: str, server: MailServer) -> MailNotSent:
         case ssl.SSLCertVerificationError():
             return MailNotSent(
                 f"{step}: the certificate is not accepted: {error.verify_message}",
-                "Name the host in smtp_url as its certificate does. If an authority of your own has issued it, "
-                "let the variable SSL_CERT_FILE name a file with that authority.",
+                "Name the host in smtp_url as its certificate does. If an authority of your own has issued "
+                "that, let the variable SSL_CERT_FILE name a file with the authority.",
             )
         case ssl.SSLError():
             return MailNotSent(

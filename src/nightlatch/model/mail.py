@@ -27,7 +27,7 @@ _SENDER_EXPECTED: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """A plain text to one address. Line breaks in the subject are no harm: see nightlatch.mail."""
+    """A plain text to one address; the subject is one line."""
 
     recipient: Email
     subject: str
@@ -102,7 +102,9 @@ def split_address(address: str) -> tuple[str, str] | None:
     read as one address only (RFC 5322, section 3.4.1: a dot-atom on both sides; RFC 6532 beyond ASCII).
     """
     match = _ADDRESS.fullmatch(address)
-    return (match[1], match[2]) if match and address.isprintable() else None
+    # What looks like an encoded word (RFC 2047), the standard library would decode in a header.
+    right = match is not None and address.isprintable() and "=?" not in address
+    return (match[1], match[2]) if match is not None and right else None
 
 
 def _is_host(host: str) -> bool:

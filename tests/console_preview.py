@@ -375,14 +375,9 @@ def pages(language: Language) -> Iterator[tuple[str, str]]:
         render_page("confirm.html", owner, view=members.confirm_withdrawal(language, Invited(), fine)),
     )
     url = "https://auth.example.com/console/invitation/?link=nli_" + "4fTz0aB7" * 6
-    yield (
-        "invited",
-        render_page(
-            "issued_link.html",
-            owner,
-            view=links.invitation_link(language, Invited().email, url, Invited().expiry, NOW),
-        ),
-    )
+    for name, was_mailed in (("invited", None), ("invited-mailed", True), ("invited-not-mailed", False)):
+        view = links.invitation_link(language, Invited().email, url, Invited().expiry, NOW, was_mailed)
+        yield name, render_page("issued_link.html", owner, view=view)
     yield (
         "invitation",
         render_page(

@@ -78,6 +78,7 @@ class ReceivingServer:
         login: bool = True,
         knows_unicode: bool = True,
         answers: dict[str, str] | None = None,
+        port: int | None = None,
     ) -> None:
         self.mails: list[Received] = []
         self.passwords: list[bytes] = []
@@ -87,7 +88,7 @@ class ReceivingServer:
         if certificate is not None:
             context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
             context.load_cert_chain(certificate.file, certificate.key)
-        self.port = free_port()
+        self.port = port or free_port()
         options: dict[str, Any] = {"enable_SMTPUTF8": knows_unicode}
         if login:
             options |= {"authenticator": self._check, "auth_require_tls": False}
@@ -148,9 +149,9 @@ class ReceivingServer:
 class RudeServer:
     """Accepts connections and never says a whole line: nothing, or one byte after the other."""
 
-    def __init__(self, drips: bool = False) -> None:
+    def __init__(self, drips: bool = False, port: int = 0) -> None:
         self._drips = drips
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=100)
+        self._listener = socket.create_server(("127.0.0.1", port), backlog=100)
         self.port: int = self._listener.getsockname()[1]
         self.open_now = 0
         self.open_most = 0

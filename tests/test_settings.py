@@ -41,6 +41,28 @@ def test_flag_wins_over_variable_wins_over_file_wins_over_default(tmp_path: Path
         ("NIGHTLATCH_PUBLIC_URL", "https://ann:secret@auth.example.com", "https://HOST"),
         ("NIGHTLATCH_PUBLIC_URL", "https://auth.example.com:port", "https://HOST"),
         ("NIGHTLATCH_PUBLIC_URL", "javascript:alert(1)", "https://HOST"),
+        ("NIGHTLATCH_SMTP_URL", "mail.example.com", "smtps://USER:PASSWORD@HOST:465"),
+        ("NIGHTLATCH_SMTP_URL", "http://ann:secret@mail.example.com", "smtps://"),
+        ("NIGHTLATCH_SMTP_URL", "smtps://ann:secret@", "smtps://"),
+        ("NIGHTLATCH_SMTP_URL", "smtps://secret@mail.example.com", "both or none"),
+        ("NIGHTLATCH_SMTP_URL", "smtps://:secret@mail.example.com", "both or none"),
+        ("NIGHTLATCH_SMTP_URL", "smtps://ann:p@secret@mail.example.com", "percent-encoded"),
+        ("NIGHTLATCH_SMTP_URL", "smtps://ann:p/secret@mail.example.com", "percent-encoded"),
+        ("NIGHTLATCH_SMTP_URL", "smtps://ann:1/secret@mail.example.com", "percent-encoded"),
+        ("NIGHTLATCH_SMTP_URL", "smtps://ann:1#secret@mail.example.com", "percent-encoded"),
+        ("NIGHTLATCH_SMTP_URL", "smtps://ann:sécret@mail.example.com", "ASCII"),
+        ("NIGHTLATCH_SMTP_URL", "smtps://ann:secret%C3%A9@mail.example.com", "ASCII"),
+        ("NIGHTLATCH_SMTP_URL", "smtps://ann:secret%0D%0ARSET@mail.example.com", "ASCII"),
+        ("NIGHTLATCH_SMTP_URL", "smtps://ann:sec\nret@mail.example.com", "ASCII"),
+        ("NIGHTLATCH_SMTP_URL", "smtps://ann:secret@mail.example.com:0", "smtps://"),
+        ("NIGHTLATCH_SMTP_URL", "smtps://ann:secret@mail.example.com:99999", "smtps://"),
+        ("NIGHTLATCH_SMTP_URL", "smtps://ann:secret@mail..example.com", "smtps://"),
+        ("NIGHTLATCH_SMTP_URL", "smtps://ann:secret@[mail]", "smtps://"),
+        ("NIGHTLATCH_SMTP_URL", "smtps://ann:secret@mail.example.com/?tls=no", "smtps://"),
+        ("NIGHTLATCH_SMTP_URL", "", "smtps://"),
+        ("NIGHTLATCH_MAIL_FROM", "Nightlatch", "auth@example.com"),
+        ("NIGHTLATCH_MAIL_FROM", "a@example.com, b@example.com", "auth@example.com"),
+        ("NIGHTLATCH_MAIL_FROM", "a@example.com\nBcc: secret@example.com", "auth@example.com"),
         ("NIGHTLATCH_TLS_KEY", "key.pem", "tls_certificate and tls_key belong together"),
     ],
 )
@@ -52,6 +74,23 @@ def test_a_wrong_setting_is_named_with_what_is_allowed(variable: str, value: str
     if "TLS" not in variable:
         assert variable in sentence
     assert "secret" not in sentence
+
+
+def test_the_settings_of_mail_belong_together() -> None:
+    smtp, sender, public = (
+        {"smtp_url": "smtps://ann:secret@mail.example.com"},
+        {"mail_from": "Example <auth@example.com>"},
+        {"public_url": "https://auth.example.com"},
+    )
+    for given in (smtp, sender, smtp | public, sender | public):
+        with pytest.raises(CannotStart, match="smtp_url and mail_from belong together"):
+            load_settings(given, None, {})
+    # Else whoever sends a Host header would choose where a mailed link leads to.
+    with pytest.raises(CannotStart, match="smtp_url needs public_url"):
+        load_settings(smtp | sender, None, {})
+    settings = load_settings(smtp | sender | public, None, {})
+    assert settings.mail_from == "Example <auth@example.com>"
+    assert "secret" not in repr(settings) + str(settings) + settings.model_dump_json()
 
 
 def test_a_variable_of_a_single_command_is_no_setting(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ WAITING_MAX: Final = 16
 _QUIT_SECONDS: Final = 1.0
 _STATUS_CHARACTERS_MAX: Final = 9
 _LOOK: Final = "Run: nightlatch doctor"
+_BY_HAND: Final = "Give the link by hand."
 
 
 class Mailer:
@@ -42,7 +43,10 @@ class Mailer:
 
     async def send(self, mail: Mail) -> None:
         """Return when the server has taken the mail. Raises MailNotSent, and nothing else."""
-        await self._run(lambda client: client.hand_over(_message(mail, self._sender), self._sender, mail))
+        parts = split_address(mail.recipient)
+        if parts is None:
+            raise MailNotSent("the recipient's address is none that mail can be sent to", _BY_HAND)
+        await self._run(lambda client: client.hand_over(mail, Address("", *parts), self._sender))
 
     async def check(self) -> None:
         """Do all that comes before a mail: connect, encrypt, log in, name the sender. Raises MailNotSent."""
@@ -119,12 +123,11 @@ class _Client(smtplib.SMTP):
         code, text = self.mail(sender.address)
         if code != 250:
             raise smtplib.SMTPSenderRefused(code, text, sender.address)
-        self.rset()
 
-    def hand_over(self, message: EmailMessage, sender: Sender, mail: Mail) -> None:
-        """Have the server take the message for the mail's recipient, and for nobody else."""
+    def hand_over(self, mail: Mail, recipient: Address, sender: Sender) -> None:
+        """Have the server take the mail for its recipient, and for nobody else."""
         self.step = "handing over the mail"
-        self.send_message(message, sender.address, [mail.recipient])
+        self.send_message(_message(mail, recipient, sender), sender.address, [mail.recipient])
 
     def _open(self) -> None:
         self.step = "connecting"
@@ -176,15 +179,10 @@ class _Client(smtplib.SMTP):
             self.quit()
 
 
-def _message(mail: Mail, sender: Sender) -> EmailMessage:
-    parts = split_address(mail.recipient)
-    if parts is None:
-        raise MailNotSent(
-            "the recipient's address is none that mail can be sent to", "Give the link by hand."
-        )
+def _message(mail: Mail, recipient: Address, sender: Sender) -> EmailMessage:
     message = EmailMessage(policy=SMTP)
     message["From"] = Address(_harmless(sender.name), addr_spec=sender.address)
-    message["To"] = Address(username=parts[0], domain=parts[1])
+    message["To"] = recipient
     message["Subject"] = _harmless(mail.subject)
     message["Date"] = localtime()
     # Its own domain, or make_msgid() would ask the DNS.
@@ -241,7 +239,7 @@ def _not_sent(error: Exception, step: str, server: MailServer) -> MailNotSent:
         case smtplib.SMTPNotSupportedError():
             return MailNotSent(
                 f"{step}: the server takes no addresses beyond ASCII",
-                "Use a server with SMTPUTF8, or give the link by hand.",
+                f"Use a server with SMTPUTF8. {_BY_HAND}",
             )
         case smtplib.SMTPServerDisconnected():
             return MailNotSent(f"{step}: the server closed the connection", _LOOK)

@@ -30,7 +30,7 @@ ALLOWED = {
     "usecases": {"counts", "model", "store", "guard", "hot", "fresh"},  # no bytes, no status codes
     "edge": {"counts", "model", "spans", "usecases", "hot"},  # knows no SQL
     "console": {"edge", "model", "usecases"},  # pages: knows no SQL
-    "mail": {"model", "settings"},  # knows SMTP, and nothing of what it sends
+    "mail": {"clock", "model", "settings"},  # knows SMTP, and nothing of what it sends
     "traces": {"model", "spans", "version"},
     "metrics": {"counts", "log", "usecases"},
     "second_port": {"model", "settings"},

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from nightlatch.clock import Clock, SystemClock
 from nightlatch.console.language import find_language
 from nightlatch.console.views.mails import invitation_mail, password_mail
 from nightlatch.doctor.finding import Verdict
 from nightlatch.doctor.mail import check_mail
-from nightlatch.mail import AT_ONCE_MAX, WAITING_MAX, Mailer, build_mailer
+from nightlatch.mail import AT_ONCE_MAX, MAILS_PER_ORGANIZATION, WAITING_MAX, Mailer, build_mailer
 from nightlatch.model.errors import InvalidValue, MailNotSent
 from nightlatch.model.invitation import InvitationId, IssuedInvitation
 from nightlatch.model.mail import Mail, parse_mail_server, parse_sender
@@ -29,7 +30,7 @@ from tests.mail_server import ELSEWHERE, PASSWORD, Certificate, ReceivingServer,
 
 NOW = datetime(2026, 11, 26, 9, 30, tzinfo=UTC)
 LINK = "https://auth.example.com/console/invitation/?link=" + INVITATION.generate().reveal()
-MAIL = Mail(Email("new@example.com"), "Invitation", f"Open this:\n\n{LINK}\n")
+MAIL = Mail(OrganizationId("auhf2k"), Email("new@example.com"), "Invitation", f"Open this:\n\n{LINK}\n")
 FROM = "Example, Inc. <auth@example.com>"
 
 
@@ -53,7 +54,7 @@ def strange(tmp_path_factory: pytest.TempPathFactory, certificate: Certificate) 
 
 def send(url: str, mail: Mail = MAIL, seconds: float = 10.0) -> None:
     async def run() -> None:
-        await Mailer(parse_mail_server(url), parse_sender(FROM), seconds).send(mail)
+        await Mailer(parse_mail_server(url), parse_sender(FROM), SystemClock(), seconds).send(mail)
 
     asyncio.run(run())
 
@@ -173,7 +174,7 @@ def test_mails_at_once_and_those_that_wait_are_bounded() -> None:
     most = AT_ONCE_MAX + WAITING_MAX
 
     async def run(url: str) -> tuple[list[str], list[str]]:
-        mailer = Mailer(parse_mail_server(url), parse_sender(FROM), 1.0)
+        mailer = Mailer(parse_mail_server(url), parse_sender(FROM), SystemClock(), 1.0)
 
         async def one() -> str:
             with pytest.raises(MailNotSent) as raised:
@@ -193,9 +194,48 @@ def test_mails_at_once_and_those_that_wait_are_bounded() -> None:
         assert server.open_most <= AT_ONCE_MAX
 
 
+class MovedClock(Clock):
+    """A clock that a test moves."""
+
+    def __init__(self) -> None:
+        self.seconds = 1000.0
+
+    def elapsed_seconds(self) -> float:
+        return self.seconds
+
+    def wall_seconds(self) -> float:
+        return self.seconds
+
+
+def test_an_organization_causes_so_many_mails_in_an_hour_and_another_is_not_held_up() -> None:
+    async def run(url: str) -> None:
+        clock = MovedClock()
+        mailer = Mailer(parse_mail_server(url), parse_sender(FROM), clock)
+        for _ in range(MAILS_PER_ORGANIZATION.burst):
+            await mailer.send(MAIL)
+        with pytest.raises(MailNotSent, match="could not be sent") as raised:
+            await mailer.send(MAIL)
+        assert raised.value.detail == "too many mails in the organization's name: 50 per 1h"
+        await mailer.send(replace(MAIL, organization_id=OrganizationId("other")))
+        clock.seconds += MAILS_PER_ORGANIZATION.interval - 1
+        with pytest.raises(MailNotSent):
+            await mailer.send(MAIL)
+        clock.seconds += 1
+        await mailer.send(MAIL)
+        with pytest.raises(MailNotSent):
+            await mailer.send(MAIL)
+        clock.seconds += 3600
+        await mailer.send(MAIL)
+        assert len(mailer._free_at) == 1
+
+    with ReceivingServer("none", login=False) as server:
+        asyncio.run(run(server.url("smtp")))
+    assert len(server.mails) == MAILS_PER_ORGANIZATION.burst + 3
+
+
 def test_whoever_waits_may_leave_and_the_mail_goes_on(certificate: Certificate) -> None:
     async def run(url: str) -> None:
-        mailer = Mailer(parse_mail_server(url), parse_sender(FROM))
+        mailer = Mailer(parse_mail_server(url), parse_sender(FROM), SystemClock())
         waiting = asyncio.create_task(mailer.send(MAIL))
         await asyncio.sleep(0)
         waiting.cancel()

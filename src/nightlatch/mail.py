@@ -16,15 +16,20 @@ from email.policy import SMTP
 from email.utils import localtime, make_msgid
 from typing import Final
 
+from nightlatch.clock import Clock, SystemClock
 from nightlatch.model.errors import MailNotSent
 from nightlatch.model.mail import Mail, MailServer, Sender, parse_mail_server, parse_sender, split_address
+from nightlatch.model.names import OrganizationId
 from nightlatch.model.plain_text import printable
+from nightlatch.model.rate import Rate
 from nightlatch.settings import Settings
 
 SECONDS_MAX: Final = 10.0
 """For all of it: the wait for its turn, connecting, and each word with the server."""
 AT_ONCE_MAX: Final = 4
 WAITING_MAX: Final = 16
+MAILS_PER_ORGANIZATION: Final = Rate(50, 3600)
+"""In one process: or an owner could fill a stranger's mailbox with invitations, in the operator's name."""
 _QUIT_SECONDS: Final = 1.0
 _STATUS_CHARACTERS_MAX: Final = 9
 _LOOK: Final = "Run: nightlatch doctor"
@@ -34,10 +39,14 @@ _BY_HAND: Final = "Give the link by hand."
 class Mailer:
     """Hands mail to one server."""
 
-    def __init__(self, server: MailServer, sender: Sender, seconds: float = SECONDS_MAX) -> None:
+    def __init__(
+        self, server: MailServer, sender: Sender, clock: Clock, seconds: float = SECONDS_MAX
+    ) -> None:
         self._server = server
         self._sender = sender
+        self._clock = clock
         self._seconds = seconds
+        self._free_at: dict[OrganizationId, float] = {}
         self._turns = asyncio.Semaphore(AT_ONCE_MAX)
         self._jobs: set[asyncio.Task[None]] = set()
 
@@ -46,11 +55,21 @@ class Mailer:
         parts = split_address(mail.recipient)
         if parts is None:
             raise MailNotSent("the recipient's address is none that mail can be sent to", _BY_HAND)
+        self._count(mail.organization_id)
         await self._run(lambda client: client.hand_over(mail, Address("", *parts), self._sender))
 
     async def check(self) -> None:
         """Do all that comes before a mail: connect, encrypt, log in, name the sender. Raises MailNotSent."""
         await self._run(lambda client: client.name_sender(self._sender))
+
+    def _count(self, organization_id: OrganizationId) -> None:
+        """One more mail of that organization, if it is let through."""
+        now, rate = self._clock.elapsed_seconds(), MAILS_PER_ORGANIZATION
+        self._free_at = {each: moment for each, moment in self._free_at.items() if moment > now}
+        free_at = self._free_at.get(organization_id, now)
+        if rate.wait_seconds(free_at - now) > 0:
+            raise MailNotSent(f"too many mails in the organization's name: {rate}", _BY_HAND)
+        self._free_at[organization_id] = free_at + rate.interval
 
     async def _run(self, work: "Callable[[_Client], None]") -> None:
         if len(self._jobs) >= AT_ONCE_MAX + WAITING_MAX:
@@ -81,7 +100,7 @@ def build_mailer(settings: Settings) -> Mailer | None:
     if settings.smtp_url is None or settings.mail_from is None:
         return None
     server = parse_mail_server(settings.smtp_url.get_secret_value())
-    return Mailer(server, parse_sender(settings.mail_from))
+    return Mailer(server, parse_sender(settings.mail_from), SystemClock())
 
 
 class _Client(smtplib.SMTP):

@@ -6,7 +6,7 @@ from ipaddress import ip_address
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
-from nightlatch.model.names import Email
+from nightlatch.model.names import Email, OrganizationId
 
 PORTS: Final = {"smtps": 465, "smtp": 587}
 """Where none is named (RFC 8314, section 3.3)."""
@@ -29,6 +29,8 @@ _SENDER_EXPECTED: Final = (
 class Mail:
     """A plain text to one address; the subject is one line."""
 
+    organization_id: OrganizationId
+    """In whose name: so many mails each may cause in a time."""
     recipient: Email
     subject: str
     text: str = field(repr=False)

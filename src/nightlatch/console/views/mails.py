@@ -24,6 +24,7 @@ def invitation_mail(language: Language, session: Session, invited: IssuedInvitat
     else:
         says = _("%(owner)s invites you to become a member of “%(organization)s” (%(id)s).", **names)
     return Mail(
+        session.identity.organization_id,
         invited.email,
         _("Invitation to %(organization)s", **names),
         _text(
@@ -46,6 +47,7 @@ def password_mail(language: Language, session: Session, issued: IssuedLink, url:
     _ = language.gettext
     names = _names(session)
     return Mail(
+        session.identity.organization_id,
         issued.email,
         _("Set a new password for %(organization)s", **names),
         _text(

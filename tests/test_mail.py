@@ -15,7 +15,14 @@ from nightlatch.console.language import find_language
 from nightlatch.console.views.mails import invitation_mail, password_mail
 from nightlatch.doctor.finding import Verdict
 from nightlatch.doctor.mail import check_mail
-from nightlatch.mail import AT_ONCE_MAX, MAILS_PER_ORGANIZATION, WAITING_MAX, Mailer, build_mailer
+from nightlatch.mail import (
+    AT_ONCE_MAX,
+    MAILS_PER_ORGANIZATION,
+    SECONDS_MAX,
+    WAITING_MAX,
+    Mailer,
+    build_mailer,
+)
 from nightlatch.model.errors import InvalidValue, MailNotSent
 from nightlatch.model.invitation import InvitationId, IssuedInvitation
 from nightlatch.model.mail import Mail, parse_mail_server, parse_sender
@@ -24,6 +31,7 @@ from nightlatch.model.password_link import IssuedLink
 from nightlatch.model.secret import INVITATION, PASSWORD_LINK
 from nightlatch.model.session import Session, generate_session_id
 from nightlatch.model.standing import Identity
+from nightlatch.server import WORKER_KILL_SECONDS
 from nightlatch.settings import Settings, load_settings
 from tests.conftest import need
 from tests.mail_server import ELSEWHERE, PASSWORD, Certificate, ReceivingServer, RudeServer, make_certificate
@@ -439,6 +447,10 @@ def test_the_doctor_finds_what_would_keep_mail_from_going(certificate: Certifica
         (sender,) = asyncio.run(check_mail(settings(server.url("smtps"))))
     assert sender.found == "naming the sender: the sender is refused: 553"
     assert "mail_from" in str(sender.advice)
+
+
+def test_a_worker_that_stops_waits_longer_than_a_mail_takes() -> None:
+    assert SECONDS_MAX + 1 < WORKER_KILL_SECONDS
 
 
 def test_mail_is_built_from_the_settings() -> None:

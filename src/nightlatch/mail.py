@@ -24,8 +24,11 @@ from nightlatch.model.plain_text import printable
 from nightlatch.model.rate import Rate
 from nightlatch.settings import Settings
 
-SECONDS_MAX: Final = 10.0
-"""For all of it: the wait for its turn, connecting, and each word with the server."""
+SECONDS_MAX: Final = 8.0
+"""For all of it: the wait for its turn, connecting, and each word with the server.
+
+Less than a worker that is told to stop has for its last requests: the page with the link still goes out.
+"""
 AT_ONCE_MAX: Final = 4
 WAITING_MAX: Final = 16
 MAILS_PER_ORGANIZATION: Final = Rate(50, 3600)

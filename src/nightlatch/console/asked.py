@@ -43,7 +43,7 @@ class Asked:
     origin: Origin
     language: Language
     base_url: str
-    fields: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    fields: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
     """What a form holds, repeated fields in order; empty for a GET."""
     secret: Secret | None = None
     """The session's new secret, where it has got one: for the answer's cookie."""

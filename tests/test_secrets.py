@@ -9,30 +9,40 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlencode
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from starlette.requests import Request
 
+from nightlatch.console.asked import Asked
+from nightlatch.console.cookies import SESSION
+from nightlatch.console.language import languages
 from nightlatch.edge.fields import LoginFields
 from nightlatch.hot.header import read_token_header
 from nightlatch.model.event import EventKind
-from nightlatch.model.names import OrganizationId
+from nightlatch.model.names import Email, OrganizationId, Role, UserId
 from nightlatch.model.origin import Origin
 from nightlatch.model.records import IssuedToken
 from nightlatch.model.refusal import Refusal
+from nightlatch.model.secret import SESSION as SESSION_SECRET
+from nightlatch.model.session import Session, SessionId
+from nightlatch.model.standing import Identity
 from nightlatch.model.token import generate_token
 from nightlatch.settings import load_settings
 from nightlatch.store.logins import NewToken
 from nightlatch.store.tables import metadata
 from nightlatch.usecases.check_password import Credentials
 from nightlatch.usecases.log_in import Login
+from nightlatch.usecases.services import Services
 from nightlatch.usecases.set_password import set_password
 from tests.accounts import Accounts, Person
 from tests.conftest import new_database
+from tests.console_browser import Browser, Page
 from tests.serving import Serving
 from tests.sockets import exchange, post_json, with_token
 
@@ -161,6 +171,7 @@ PATHS = (
     "/api/auth/tokens/{}/", "/api/auth/verify/", "/api/auth/introspect/", "/api/auth/revoke/",
     "/api/auth/password/", "/api/auth/events/", "/set-password/?link={}",
     "/api/v1/organizations/", "/health/ready/", "/metrics", "/docs", "/openapi.json", "/{}",
+    "/console/", "/console/sign-in/", "/console/tokens/", "/console/{}/", "/console/invitation/?link={}",
 )  # fmt: skip
 TYPES = (
     "application/json", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "text/plain",
@@ -284,6 +295,8 @@ def test_no_secret_gets_out_however_it_is_sent(
         reply = exchange(serving.port, method, target, headers, secrets.body(media_type, spoiled))
         tried += 1
         assert reply.status < 500
+        if path.startswith("/console/"):
+            return  # its pages link to themselves, in other languages
         shown = b"\n".join(
             [*(f"{name}: {value}".encode() for name, value in reply.headers.items()), reply.body]
         )
@@ -321,6 +334,83 @@ def test_no_secret_gets_out_however_it_is_sent(
             json.loads(line)
     else:
         assert all(character.isprintable() or character == "\n" for character in log.decode())
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql-18"])
+@pytest.mark.parametrize("log_format", ["json", "text"])
+def test_no_secret_of_the_console_gets_out_but_in_the_one_page_or_cookie_that_makes_it(
+    kind: str, log_format: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    database = new_database(kind, request, tmp_path)
+    accounts = Accounts(database.url)
+    person, member = accounts.add_person(), Person("", "")
+    accounts.do(set_password, person.username, CANARY)
+    known = Person(person.organization_id, person.username, CANARY)
+    member = accounts.add_person_to(person.organization_id)
+    serving = Serving(
+        database.url, tmp_path / "log", log_level="debug", log_format=log_format, use_flush_seconds=0.1
+    ).wait_ready(60)
+    browser, pages, found = Browser(serving.port), [], set()
+    new = f"{CANARY}-new"
+
+    def post(path: str, fields: dict[str, str]) -> Page:
+        pages.append(browser.post(f"/console/{path}", fields))
+        found.update(browser.jar.get(SESSION, "").split())
+        return pages[-1]
+
+    def made(kind: str, page: Page) -> str:
+        """The secret that this page shows, alone of all."""
+        match = re.search(rf"{kind}_[0-9A-Za-z_-]{{40,}}", page.text)
+        assert match is not None, page.words
+        found.add(match[0])
+        pages.remove(page)
+        return match[0]
+
+    user = accounts.sql('SELECT id FROM "user" WHERE email = :email', email=member.username)[0][0]
+    try:
+        for fields in ({"password": new}, {"username": CANARY}, {"organization_id": CANARY}, {}):
+            post("sign-in/", {**known.login_body, **fields})
+        token = made("nlt", post("tokens/new/", {"name": "laptop"}))
+        link = made("nli", post("members/", {"email": "ann@example.com", "role": "member"}))
+        made("nlp", post(f"members/{user}/password/", {}))
+        accounts.sql("UPDATE session SET confirmed = created")
+        if accounts.engines.sqlite_file is None:
+            accounts.sql("UPDATE session SET confirmed = confirmed - interval '1 hour'")
+        else:
+            accounts.sql("UPDATE session SET confirmed = confirmed - 3600000000")
+        for password in (new, CANARY):
+            post("organization/", {"name": "Other", "current_password": password})
+        for current, wanted in ((new, new), (CANARY, "short"), (CANARY, new)):
+            fields = {"do": "password", "current_password": current, "new_password": wanted}
+            post("account/", fields)
+        stranger = Browser(serving.port)
+        for password in ("short", new, new):
+            pages.append(stranger.post("/console/invitation/", {"link": link, "password": password}))
+        pages.append(browser.post("/console/tokens/new/", {"name": token, "current_password": CANARY}, []))
+        pages.append(browser.post(f"/console/{token}/", {"password": CANARY}, []))
+        for path in ("tokens/", "members/", "account/", "activity/", "activity/export/", "organization/"):
+            pages.append(browser.get(f"/console/{path}"))
+        post("sign-out/", {})
+        time.sleep(1.2)
+        metrics = exchange(serving.port, "GET", "/metrics").body
+        stored = _stored(accounts)
+    finally:
+        assert serving.stop() == 0
+        accounts.close()
+    log = (tmp_path / "log").read_bytes()
+    assert b"signed_in" in log
+    assert b"member_invited" in log
+    assert len(found) == 6  # three sessions: at the sign-in, with the password again, with the new one
+    for secret in (*(each[-40:] for each in found), CANARY):
+        for content in (log, metrics, stored):
+            assert secret.encode() not in content
+        for page in pages:
+            said = page.text + "".join(value for name, value in page.headers if name != "set-cookie")
+            # A form shows again what was typed into it, and a password never.
+            assert not re.search(r'<input(?=[^>]*type="password")[^>]*value="[^"]', said)
+            if secret == CANARY:
+                said = said.replace(f'value="{CANARY}"', "")
+            assert secret not in said or (secret == link[-40:] and 'name="link"' in said)
 
 
 def _stored(accounts: Accounts) -> bytes:
@@ -361,19 +451,29 @@ def test_nothing_that_holds_a_secret_shows_it_when_it_is_printed() -> None:
     token = generate_token()
     credentials = Credentials("ann@example.com", CANARY, "acme", "192.0.2.1")
     fields = LoginFields(username="a", password=CANARY, organization_id="acme")
+    session = SESSION_SECRET.generate()
+    identity = Identity(OrganizationId("acme"), UserId(1), Email("ann@example.com"), Role.OWNER)
+    moments = [datetime.now(UTC)] * 4
+    signed_in = Session(SessionId("0" * 12), session.digest, identity, "Acme", *moments)
+    asked = Asked(
+        cast(Services, None), Request({"type": "http"}), signed_in, Origin(), languages()[0], "",
+        {"current_password": (CANARY,)}, session,
+    )  # fmt: skip
     header = read_token_header(f"Token {token.reveal()}".encode())
     things: list[object] = [
         configured, credentials, fields, token, header,
         Login(credentials, "", None, Origin("192.0.2.1", "agent", "id")),
         Refusal(EventKind.LOGIN_REFUSED, "wrong password", CANARY, CANARY),
         NewToken(token, "", "", None),
-        IssuedToken(token, None, ()),
+        IssuedToken(token, None, ()), session, signed_in, asked,
     ]  # fmt: skip
     shown = [*map(repr, things), *map(str, things), *(f"{thing}" for thing in things)]
     shown += [configured.model_dump_json(), str(configured.model_dump()), repr(vars(configured))]
     for text in shown:
         assert CANARY not in text
         assert token.reveal()[17:] not in text
+        assert session.reveal()[4:] not in text
+        assert repr(session.digest) not in text
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(PYTHON) -m pip --python $(BIN)/python install --quiet --disable-pip-version-check
 
-.PHONY: run test quick check sbom audit format robustness failover crowd moving fuzz bench lock clean
+.PHONY: run test quick check sbom audit format robustness failover crowd moving screenshots fuzz bench lock clean
 
 run: .venv/runtime
 	@sh scripts/first_run.sh
@@ -56,6 +56,10 @@ crowd: .venv/development
 # 1,000 organizations and 20,000 tokens that three versions of knox have made move in.
 moving: .venv/development
 	TEST_MOVING_SCALE=10 $(BIN)/python -m pytest tests/test_moving_in.py -k every_live
+
+# Pictures of the console's pages into docs/console, and how soon each page is seen.
+screenshots: .venv/development
+	$(BIN)/python -m tests.console --pictures docs/console --times
 
 # Ten million inputs, led by coverage; five minutes. FUZZ="--inputs 100000" is shorter.
 fuzz: .venv/benchmarks

@@ -115,14 +115,19 @@ class Site:
             return asked.sent(self._unavailable(request, error))
 
     async def _guarded(self, request: Request, answer: Callable[[], Awaitable[Response]]) -> Response:
-        if request.method != "GET" and read_sender(request, self.public_url) is not Sender.OWN:
+        sender = Sender.OWN if request.method == "GET" else read_sender(request, self.public_url)
+        is_secure = self.base_url(request).startswith("https://")
+        if sender is Sender.UNKNOWN and not is_secure:
+            # Over plain HTTP browsers do not tell, with our Referrer-Policy; nor would they keep the session.
+            response = self.message(request, messages.no_cookie, 403)
+        elif sender is not Sender.OWN:
             _log.warning("cross_site_refused", method=request.method)
             response = self.message(request, messages.other_site, 403)
         else:
             response = await self._answered(request, answer)
         for name, value in _HEADERS.items():
             response.headers.setdefault(name, value)
-        if self.base_url(request).startswith("https://"):
+        if is_secure:
             response.headers["Strict-Transport-Security"] = f"max-age={_YEAR_SECONDS}"
         asked_language = find_language(request.query_params.get(COOKIE))
         if asked_language is not None and request.method == "GET":

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Table, insert, select, update
+from sqlalchemy import Table, and_, insert, or_, select, update
 
 from nightlatch.model.names import Role, TokenId, UserId
 from nightlatch.model.token import generate_token
@@ -84,7 +84,7 @@ def make_up(accounts: Accounts, tokens: int = TOKENS, events: int = EVENTS, emai
         accounts.do(add_user, each, PASSWORD, organization_id, role)
     ids = _ids(accounts, emails)
     for user_id, (_, _, days) in zip(ids, _PEOPLE, strict=True):
-        _backdate(accounts, user_id, now - timedelta(days=days))
+        _backdate(accounts, organization_id, user_id, now - timedelta(days=days))
     made = [generate_token() for _ in _TOKENS[:tokens]]
     rows: dict[Table, list[dict[str, Any]]] = {tables.token: [], tables.token_use: [], tables.token_usage: []}
     for token, (name, whose, made_days, used_hours, daily, agent) in zip(made, _TOKENS, strict=False):
@@ -183,11 +183,15 @@ def _ids(accounts: Accounts, emails: Sequence[str]) -> list[UserId]:
     return accounts.run(call())
 
 
-def _backdate(accounts: Accounts, user_id: UserId, joined: datetime) -> None:
+def _backdate(accounts: Accounts, organization_id: str, user_id: UserId, joined: datetime) -> None:
     async def call() -> None:
         async with accounts.engines.writing.begin() as connection:
-            where = tables.membership.c.user_id == user_id
-            await connection.execute(update(tables.membership).where(where).values(created=joined))
+            membership, event = tables.membership, tables.event
+            of_user = membership.c.user_id == user_id
+            await connection.execute(update(membership).where(of_user).values(created=joined))
+            founded = and_(event.c.organization_id == organization_id, event.c.user_id.is_(None))
+            theirs = or_(event.c.user_id == user_id, and_(founded, event.c.at > joined))
+            await connection.execute(update(event).where(theirs).values(at=joined))
 
     accounts.run(call())
 

@@ -73,7 +73,7 @@ def test_a_first_visit_weighs_at_most_100_kib(browsing: Browsing, made: Made) ->
         if not each.is_open:
             page.context.add_cookies(cookies)
         answers: list[Any] = []
-        page.on("response", answers.append)
+        page.on("response", lambda answer, answers=answers: answers.append(answer))
         each.open(page, made)
         page.wait_for_load_state("networkidle")
         assert len(answers) >= 3
@@ -115,7 +115,7 @@ class _CountedConnection:
         return getattr(self._connection, name)
 
     async def execute(self, statement: Any, parameters: Any = None) -> Any:
-        self._statements.append(str(statement))
+        self._statements.append(type(statement).__name__)
         return await self._connection.execute(statement, parameters)
 
 

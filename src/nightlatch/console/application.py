@@ -61,7 +61,7 @@ _SIGNED_IN: Final[dict[str, tuple[Handler | None, Handler | None]]] = {
 """For who has a live session."""
 
 
-def build_console(services: Services, public_url: str | None, send_mail: SendMail | None) -> ASGIApp:
+def build_console(services: Services, public_url: str | None, send_mail: SendMail | None = None) -> ASGIApp:
     """The pages below /console/, on services that outlive them; `public_url` is where people reach them."""
     site = Site(services, public_url, send_mail)
     routes = [Route(PATH, site.open(_first)), Route(f"{ASSETS}{{name}}/", send_asset)]

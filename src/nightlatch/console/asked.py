@@ -47,13 +47,9 @@ class Asked:
     origin: Origin
     language: Language
     base_url: str
-<<<<<<< HEAD
     send_mail: SendMail | None
     """None where the server sends no mail."""
-    fields: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-=======
     fields: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
->>>>>>> 77f0b98b547d679d12a069b8ed08d7c7d64ed46a
     """What a form holds, repeated fields in order; empty for a GET."""
     secret: Secret | None = None
     """The session's new secret, where it has got one: for the answer's cookie."""

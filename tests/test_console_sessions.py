@@ -241,6 +241,15 @@ def test_a_new_secret_reaches_the_browser_also_where_the_action_fails(
     fields = {"time_to_live": "0", "current_password": PASSWORD}
     assert browser.post("/console/tokens/new/", fields).status == 400
     assert browser.is_in
+    shift(accounts, "confirmed", ASKS_AGAIN_AFTER_SECONDS + 60, digest_of(browser))
+    fields = {"email": "new@example.com", "role": "member", "current_password": PASSWORD}
+    accounts.sql("ALTER TABLE invitation RENAME TO gone")
+    try:
+        failed = browser.post("/console/members/", fields)
+        assert (failed.status, failed.header("retry-after")) == (503, "1")
+    finally:
+        accounts.sql("ALTER TABLE gone RENAME TO invitation")
+    assert browser.is_in
 
 
 # The end of it

@@ -181,7 +181,8 @@ def test_a_session_begins_with_a_secret_that_nobody_had_and_ends_the_one_before(
     assert browser.is_in
 
 
-SENSITIVE: dict[str, dict[str, str]] = {
+SENSITIVE: dict[str, dict[str, str | list[str]]] = {
+    "tokens/end/?id={owners}&id={members}": {"id": []},
     "tokens/new/": {"name": "x"},
     "members/": {"email": "new@example.com", "role": "member"},
     "members/{member}/role/": {"role": "owner"},
@@ -205,7 +206,12 @@ def filled(path: str, scene: Scene) -> str:
         "SELECT id FROM invitation WHERE organization_id = :id", id=scene.organization_id
     )
     invitation = rows[0][0] if rows else "000000000000"
-    return "/console/" + path.format(member=scene.user_id(scene.member), invitation=invitation)
+    return "/console/" + path.format(
+        member=scene.user_id(scene.member),
+        invitation=invitation,
+        owners=token_id(scene.owners),
+        members=token_id(scene.members),
+    )
 
 
 @pytest.mark.parametrize("path", SENSITIVE)
@@ -216,15 +222,17 @@ def test_after_a_while_the_password_is_asked_for_again_and_the_secret_changes_wi
     invite(browser)
     shift(accounts, "confirmed", ASKS_AGAIN_AFTER_SECONDS + 60, digest_of(browser))
     stale = Browser(server.port, dict(browser.jar))
-    page, before = filled(path, scene), stored(accounts)
+    page, fields, before = filled(path, scene), SENSITIVE[path], stored(accounts)
+    if "id" in fields:
+        fields = {"id": [token_id(scene.owners), token_id(scene.members)]}
     assert 'name="current_password"' in browser.get(page).text
     for password in ({}, {"current_password": ""}, {"current_password": "not it"}):
-        refused = browser.post(page, {**SENSITIVE[path], **password})
+        refused = browser.post(page, {**fields, **password})
         assert refused.status == 400, refused.words
         assert refused.cookies == []
         assert 'name="current_password"' in refused.text
     assert stored(accounts) == before
-    done = browser.post(page, {**SENSITIVE[path], "current_password": PASSWORD})
+    done = browser.post(page, {**fields, "current_password": PASSWORD})
     assert done.status in (200, 303), done.words
     assert stored(accounts) != before
     assert browser.session != stale.session

@@ -456,8 +456,8 @@ def test_nothing_that_holds_a_secret_shows_it_when_it_is_printed() -> None:
     moments = [datetime.now(UTC)] * 4
     signed_in = Session(SessionId("0" * 12), session.digest, identity, "Acme", *moments)
     asked = Asked(
-        cast(Services, None), Request({"type": "http"}), signed_in, Origin(), languages()[0], "",
-        {"current_password": (CANARY,)}, session,
+        cast(Services, None), Request({"type": "http"}), signed_in, Origin(), languages()[0], "", None,
+        fields={"current_password": (CANARY,)}, secret=session,
     )  # fmt: skip
     header = read_token_header(f"Token {token.reveal()}".encode())
     things: list[object] = [

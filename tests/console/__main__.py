@@ -50,7 +50,7 @@ def take_pictures(browser: Browser, directory: Path) -> None:
         ):
             scheme: Literal["light", "dark"] = "dark" if look == "dark" else "light"
             page = Browsing(browser, server).window(
-                color_scheme=scheme, viewport={"width": width, "height": 800}, locale="en-GB"
+                color_scheme=scheme, viewport={"width": width, "height": 640}, locale="en-GB"
             )
             for each in walk(page, made):
                 page.mouse.move(0, 0)

@@ -9,14 +9,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Table, and_, insert, or_, select, update
+from sqlalchemy import Table, insert, select
 
-from nightlatch.model.names import Role, TokenId, UserId
+from nightlatch.model.names import Role, TokenId, UserId, generate_organization_id
 from nightlatch.model.token import generate_token
 from nightlatch.store import tables
-from nightlatch.usecases.add_organization import add_organization
-from nightlatch.usecases.add_user import add_user
-from tests.accounts import PASSWORD, Accounts, Person
+from tests.accounts import Accounts, Person
 
 EVENTS: Final = 10_000
 TOKENS: Final = 20
@@ -76,15 +74,46 @@ def make_up(accounts: Accounts, tokens: int = TOKENS, events: int = EVENTS, emai
     """A new organization with so many tokens and events; `email` is its first owner's."""
     chance = random.Random(8)
     now = datetime.now(UTC)
-    organization_id = accounts.do(add_organization, NAME, None, TOKENS, 30 * 24 * 3600).id
-    emails = [email, *(each.replace("@", f"@{organization_id}.") for each, _, _ in _PEOPLE[1:])]
-    if email == ANN:
-        emails = [each for each, _, _ in _PEOPLE]
-    for each, (_, role, _) in zip(emails, _PEOPLE, strict=True):
-        accounts.do(add_user, each, PASSWORD, organization_id, role)
+    organization_id = generate_organization_id()
+    others = [each for each, _, _ in _PEOPLE[1:]]
+    if email != ANN:
+        # In a database where these are members of another organization.
+        others = [each.replace("@", f"@{organization_id}.") for each in others]
+    emails = [email, *others]
+    _insert(
+        accounts,
+        tables.organization,
+        [
+            {
+                "id": organization_id,
+                "name": NAME,
+                "token_limit": TOKENS,
+                "time_to_live": 30 * 24 * 3600,
+                "created": now - timedelta(days=_PEOPLE[0][2]),
+            }
+        ],
+    )
+    (password_hash,) = accounts.sql(
+        'SELECT password_hash FROM "user" WHERE email = :email', email=accounts.add_person().username
+    )[0]
+    joined = [now - timedelta(days=days) for _, _, days in _PEOPLE]
+    _insert(
+        accounts,
+        tables.user,
+        [
+            {"email": each, "password_hash": password_hash, "created": since}
+            for each, since in zip(emails, joined, strict=True)
+        ],
+    )
     ids = _ids(accounts, emails)
-    for user_id, (_, _, days) in zip(ids, _PEOPLE, strict=True):
-        _backdate(accounts, organization_id, user_id, now - timedelta(days=days))
+    _insert(
+        accounts,
+        tables.membership,
+        [
+            {"organization_id": organization_id, "user_id": user_id, "role": role.value, "created": since}
+            for user_id, (_, role, _), since in zip(ids, _PEOPLE, joined, strict=True)
+        ],
+    )
     made = [generate_token() for _ in _TOKENS[:tokens]]
     rows: dict[Table, list[dict[str, Any]]] = {tables.token: [], tables.token_use: [], tables.token_usage: []}
     for token, (name, whose, made_days, used_hours, daily, agent) in zip(made, _TOKENS, strict=False):
@@ -141,7 +170,7 @@ def _events(
     now: datetime,
 ) -> list[dict[str, Any]]:
     """Over 30 days, fewer on weekends, in the order in which they happened."""
-    moments = []
+    moments: list[datetime] = []
     while len(moments) < count:
         at = now - timedelta(seconds=chance.uniform(60, 30 * 24 * 3600))
         if at.weekday() < 5 or chance.random() < 0.3:
@@ -177,23 +206,10 @@ def _ids(accounts: Accounts, emails: Sequence[str]) -> list[UserId]:
     async def call() -> list[UserId]:
         async with accounts.engines.reading.connect() as connection:
             result = await connection.execute(select(tables.user.c.email, tables.user.c.id))
-            found = {email: UserId(user_id) for email, user_id in result}
+            found = {row.email: UserId(row.id) for row in result.all()}
             return [found[email] for email in emails]
 
     return accounts.run(call())
-
-
-def _backdate(accounts: Accounts, organization_id: str, user_id: UserId, joined: datetime) -> None:
-    async def call() -> None:
-        async with accounts.engines.writing.begin() as connection:
-            membership, event = tables.membership, tables.event
-            of_user = membership.c.user_id == user_id
-            await connection.execute(update(membership).where(of_user).values(created=joined))
-            founded = and_(event.c.organization_id == organization_id, event.c.user_id.is_(None))
-            theirs = or_(event.c.user_id == user_id, and_(founded, event.c.at > joined))
-            await connection.execute(update(event).where(theirs).values(at=joined))
-
-    accounts.run(call())
 
 
 def _insert(accounts: Accounts, table: Table, values: Sequence[Mapping[str, Any]]) -> None:

@@ -1,5 +1,7 @@
 """The connection, the server or the database is lost in the middle: nothing is lost with it."""
 
+import os
+import signal
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -33,6 +35,13 @@ def window(chromium: Browser, fragile: Serving) -> Iterator[Page]:
     windows.close()
 
 
+def kill(serving: Serving) -> None:
+    """All its processes, as the loss of power would."""
+    for pid in serving.worker_pids():
+        os.kill(pid, signal.SIGKILL)
+    serving.kill()
+
+
 def test_what_was_sent_without_a_connection_is_sent_by_loading_the_page_again(
     page: Page, accounts: Accounts
 ) -> None:
@@ -58,7 +67,7 @@ def test_a_server_that_stops_and_comes_back_goes_on_with_the_same_session(
     token = accounts.log_in(owner, "nightly export")
     sign_in(window, owner)
     visit(window, f"/console/tokens/end/?id={token_id(token)}")
-    fragile.kill()
+    kill(fragile)
     with suppress(Error):
         press(window, "End 1 token")
     window.wait_for_url("chrome-error://**")
@@ -79,7 +88,7 @@ def test_killed_while_it_ends_a_token_the_next_try_tells_the_truth(
     sign_in(window, owner)
     visit(window, f"/console/tokens/end/?id={token_id(token)}")
     window.evaluate("document.querySelector('main form').requestSubmit()")
-    fragile.kill()
+    kill(fragile)
     fragile.restart()
     fragile.wait_ready()
     has_ended = accounts.live_tokens(owner.organization_id) == 0
@@ -101,7 +110,7 @@ def test_without_the_database_a_page_says_so(
     port = urlsplit(database.url).port
     assert port is not None
     proxy = CuttingProxy(port)
-    url = database.url.replace(f":{port}/", f":{proxy.port}/")
+    url = database.url.replace(f":{port}/", f":{proxy.port}/") + "?sslmode=disable"
     serving = Serving(url, tmp_path / "log", workers=2).wait_ready()
     windows = Browsing(chromium, serving)
     try:

@@ -305,7 +305,7 @@ def test_a_tokens_name_is_text_on_every_page_that_shows_it(browsing: Browsing, a
     owner = accounts.add_person()
     page = browsing.window()
     opened: list[Dialog] = []
-    page.on("dialog", opened.append)
+    page.on("dialog", lambda dialog: opened.append(dialog))
     sign_in(page, owner)
     page.goto("/console/tokens/new/")
     page.get_by_label("Name").fill(hostile(owner))

@@ -1,4 +1,4 @@
-"""How long a thread runs in one go, on Linux 6.12 and later: whoever wakes up does not wait for a long one to end.
+"""How long a thread runs in one go, on Linux 6.12 and later.
 
 There a thread may ask for its time slice (sched_setattr(2): `sched_runtime`; 0.1 to 100 ms, 3 as a rule). It
 takes no more of the processor for that, and nobody needs a right to ask. One with a shorter slice that wakes
@@ -14,7 +14,7 @@ from typing import Final
 
 _SYSTEM_CALLS: Final = {"x86_64": 314, "aarch64": 274, "riscv64": 274}
 _ATTRIBUTES: Final = struct.Struct("<IIQiIQQQ")
-"""struct sched_attr as of its first version: size, policy, flags, nice, priority, runtime, deadline, period."""
+"""struct sched_attr, first version: size, policy, flags, nice, priority, runtime, deadline, period."""
 _SCHED_OTHER: Final = 0
 
 

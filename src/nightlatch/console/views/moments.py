@@ -30,7 +30,7 @@ def moment(language: Language, at: datetime, now: datetime) -> Moment:
 
 
 def relative(language: Language, distance: timedelta) -> str:
-    """In words, how far away: in the past if the distance is negative. Rounded down."""
+    """In words, how far away: in the past if the distance is negative. Rounded down, but for a fiftieth."""
     seconds = distance.total_seconds()
     return _past(language, -seconds) if seconds <= 0 else _future(language, seconds)
 
@@ -64,6 +64,8 @@ def _past(language: Language, seconds: float) -> str:
 
 def _future(language: Language, seconds: float) -> str:
     n = language.ngettext
+    # What was made for seven days has seven, not six, a moment later.
+    seconds *= 1.02
     if seconds < _MINUTE:
         return language.gettext("in less than a minute")
     if seconds < _HOUR:

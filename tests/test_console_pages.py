@@ -398,7 +398,9 @@ def test_axe_finds_nothing_and_no_page_is_wider_than_the_screen(language: Langua
 
 
 @pytest.mark.slow
-def test_the_script_adds_times_of_the_zone_a_count_of_what_is_chosen_and_buttons_to_copy(tmp_path: Path) -> None:
+def test_the_script_adds_times_of_the_zone_a_count_of_what_is_chosen_and_buttons_to_copy(
+    tmp_path: Path,
+) -> None:
     for name, html in pages(GERMAN):
         (tmp_path / f"{name}.html").write_text(as_file(html), "utf-8")
     with sync_playwright() as playwright:

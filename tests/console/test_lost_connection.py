@@ -13,6 +13,7 @@ from playwright.sync_api import Browser, Error, Page, expect
 from tests.accounts import Accounts
 from tests.conftest import Database
 from tests.console.browsing import Browsing, arrived, press, says, sign_in, verdicts, visit
+from tests.console.conftest import KINDS
 from tests.console_people import token_id
 from tests.cutting_proxy import CuttingProxy
 from tests.serving import Serving
@@ -102,11 +103,12 @@ def test_killed_while_it_ends_a_token_the_next_try_tells_the_truth(
     assert verdicts(fragile, token) == {401}
 
 
+@pytest.mark.parametrize(
+    "database", [kind for kind in KINDS if kind != "sqlite"], indirect=True, scope="package"
+)  # there is no connection to an SQLite file
 def test_without_the_database_a_page_says_so(
     database: Database, accounts: Accounts, chromium: Browser, tmp_path: Path
 ) -> None:
-    if database.kind == "sqlite":
-        pytest.skip("there is no connection to an SQLite file")
     port = urlsplit(database.url).port
     assert port is not None
     proxy = CuttingProxy(port)

@@ -218,7 +218,7 @@ def test_a_token_is_shown_once_and_works_at_once(
     follow(either, "I have copied it")
     arrived(either, "Tokens")
     assert names(either) == ["nightly export"]
-    expect(row(either, "nightly export")).to_contain_text("in 6 days")
+    expect(row(either, "nightly export")).to_contain_text("in 7 days")
     assert token not in either.content()
     with suppress(Error):  # "Confirm form resubmission": nobody confirms
         either.go_back()
@@ -250,7 +250,7 @@ def test_at_the_limit_a_page_says_what_to_do_and_nothing_is_made(either: Page, a
     assert in_use(either) == "1 of 1"
     says(either, "The limit is reached: logins are refused until a token ends.")
     follow(either, "New token")
-    says(either, "All 1 tokens are in use.")
+    says(either, "The limit of 1 is reached.")
     either.get_by_label("Name").fill("one too many")
     press(either, "Make token")
     expect(either.get_by_role("alert")).to_contain_text("as many tokens as it may have")

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from sqlalchemy import delete, func, select, tuple_
+from sqlalchemy import Table, delete, func, select, tuple_
 
 from nightlatch.store.columns import database_now, day_of
 from nightlatch.store.connection import Connection
@@ -50,75 +50,41 @@ async def prune_changes(connection: Connection) -> int:
 
 async def prune_tokens(connection: Connection) -> int:
     """Delete a batch of tokens that expired long ago; how many."""
-    now = (await connection.execute(select(database_now()))).scalar_one()
-    expired = (
-        select(token.c.id)
-        .where(token.c.expiry < now - EXPIRED_TOKENS_KEPT)
-        .order_by(token.c.id)
-        .limit(BATCH_ROWS)
-        .with_for_update(skip_locked=True)
-    )
-    rows = await connection.execute(delete(token).where(token.c.id.in_(expired)).returning(token.c.id))
-    return len(rows.all())
+    return await _prune_expired(connection, token, EXPIRED_TOKENS_KEPT)
 
 
 async def prune_child_tokens(connection: Connection) -> int:
     """Delete a batch of child tokens that expired long ago; how many."""
-    now = (await connection.execute(select(database_now()))).scalar_one()
-    expired = (
-        select(child_token.c.id)
-        .where(child_token.c.expiry < now - EXPIRED_CHILDREN_KEPT)
-        .order_by(child_token.c.id)
-        .limit(BATCH_ROWS)
-        .with_for_update(skip_locked=True)
-    )
-    rows = await connection.execute(
-        delete(child_token).where(child_token.c.id.in_(expired)).returning(child_token.c.id)
-    )
-    return len(rows.all())
+    return await _prune_expired(connection, child_token, EXPIRED_CHILDREN_KEPT)
 
 
 async def prune_links(connection: Connection) -> int:
     """Delete a batch of links to set a password that expired long ago; how many."""
-    now = (await connection.execute(select(database_now()))).scalar_one()
-    expired = (
-        select(password_link.c.digest)
-        .where(password_link.c.expiry < now - EXPIRED_LINKS_KEPT)
-        .limit(BATCH_ROWS)
-        .with_for_update(skip_locked=True)
-    )
-    rows = await connection.execute(
-        delete(password_link).where(password_link.c.digest.in_(expired)).returning(password_link.c.digest)
-    )
-    return len(rows.all())
+    return await _prune_expired(connection, password_link, EXPIRED_LINKS_KEPT)
 
 
 async def prune_invitations(connection: Connection) -> int:
     """Delete a batch of invitations that expired long ago; how many."""
-    now = (await connection.execute(select(database_now()))).scalar_one()
-    expired = (
-        select(invitation.c.digest)
-        .where(invitation.c.expiry < now - EXPIRED_LINKS_KEPT)
-        .limit(BATCH_ROWS)
-        .with_for_update(skip_locked=True)
-    )
-    rows = await connection.execute(
-        delete(invitation).where(invitation.c.digest.in_(expired)).returning(invitation.c.digest)
-    )
-    return len(rows.all())
+    return await _prune_expired(connection, invitation, EXPIRED_LINKS_KEPT)
 
 
 async def prune_sessions(connection: Connection) -> int:
     """Delete a batch of expired sessions; how many."""
+    return await _prune_expired(connection, session, timedelta(0))
+
+
+async def _prune_expired(connection: Connection, table: Table, kept: timedelta) -> int:
+    """Delete a batch of rows that expired so long ago, in the order of their keys; how many."""
+    now = (await connection.execute(select(database_now()))).scalar_one()
+    (key,) = table.primary_key.columns
     expired = (
-        select(session.c.digest)
-        .where(session.c.expiry < database_now())
+        select(key)
+        .where(table.c.expiry < now - kept)
+        .order_by(key)
         .limit(BATCH_ROWS)
         .with_for_update(skip_locked=True)
     )
-    rows = await connection.execute(
-        delete(session).where(session.c.digest.in_(expired)).returning(session.c.digest)
-    )
+    rows = await connection.execute(delete(table).where(key.in_(expired)).returning(key))
     return len(rows.all())
 
 

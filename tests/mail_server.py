@@ -181,7 +181,7 @@ class RudeServer:
         deadline = time.monotonic() + 10
         while self.open_now != number:
             assert time.monotonic() < deadline, self.open_now
-            time.sleep(0.01)
+            time.sleep(0.01)  # asked again: the connections are closed by the other side
 
     def _accept(self) -> None:
         while True:

@@ -57,7 +57,7 @@ class Console:
             found = [line for line in lines if line["event"] == event]
             if found or time.monotonic() > deadline:
                 return found
-            time.sleep(0.05)
+            time.sleep(0.05)  # asked again: the log is written by another process
 
 
 @pytest.fixture(scope="module")

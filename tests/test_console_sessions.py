@@ -401,7 +401,7 @@ def test_a_session_lives_by_its_use_within_its_bounds(
     deadline = time.monotonic() + 10
     while accounts.sql("SELECT used FROM session WHERE digest = :digest", digest=digest) == before:
         assert time.monotonic() < deadline  # noted behind the answer
-        time.sleep(0.02)
+        time.sleep(0.02)  # asked again until the server has noted it
     shift(accounts, "used", 120, digest)
     assert browser.get("/console/account/").status == 200
     # Use does not put off the end that was set when it began; nor does the password, shown again.
@@ -484,7 +484,7 @@ def wait_until_waiting(accounts: Accounts, number: int) -> None:
     deadline = time.monotonic() + 20
     while accounts.sql(f"SELECT count(*) FROM pg_stat_activity WHERE {waiting}")[0][0] < number:
         assert time.monotonic() < deadline
-        time.sleep(0.01)
+        time.sleep(0.01)  # asked again until another transaction has come so far
 
 
 def test_removing_a_member_and_changing_their_password_do_not_wait_in_a_circle(

@@ -12,6 +12,7 @@ from threading import Thread
 import pytest
 
 from nightlatch.console.views.snippets import VARIABLE, snippets
+from tests.conftest import need
 
 TOKEN = "nlt_4fTz0aB7Qm2K_example"
 COMMANDS = {
@@ -53,8 +54,7 @@ def api() -> Iterator[str]:
 @pytest.mark.parametrize("key", COMMANDS)
 def test_a_snippet_calls_this_server_with_the_token(key: str, api: str, tmp_path: Path) -> None:
     program, name = COMMANDS[key]
-    if shutil.which(program) is None:
-        pytest.skip(f"there is no {program} here")
+    need(shutil.which(program) is not None, program)
     text = next(each.text for each in snippets(api) if each.key == key)
     (tmp_path / name).write_text(text, "utf-8")
     environment = os.environ | {VARIABLE: TOKEN, "no_proxy": "*"}

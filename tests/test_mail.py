@@ -190,7 +190,7 @@ def test_mails_at_once_and_those_that_wait_are_bounded() -> None:
             return raised.value.detail
 
         first = await asyncio.gather(*(one() for _ in range(most + 10)))
-        await asyncio.sleep(0.2)  # threads of those that were given up end
+        await asyncio.sleep(0.2)  # the threads of those that were given up end, and nothing tells when
         return first, await asyncio.gather(*(one() for _ in range(most)))
 
     with RudeServer() as server:

@@ -391,7 +391,7 @@ def test_no_secret_of_the_console_gets_out_but_in_the_one_page_or_cookie_that_ma
         for path in ("tokens/", "members/", "account/", "activity/", "activity/export/", "organization/"):
             pages.append(browser.get(f"/console/{path}"))
         post("sign-out/", {})
-        time.sleep(1.2)
+        time.sleep(1.2)  # refusals and metrics are flushed each second: what would leak has to be there
         metrics = exchange(serving.port, "GET", "/metrics").body
         stored = _stored(accounts)
     finally:

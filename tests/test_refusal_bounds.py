@@ -1,18 +1,23 @@
 """However many names and addresses somebody thinks of, refused logins fill neither disk nor memory."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from datetime import datetime, timedelta
 
 import pytest
 
 from nightlatch.hot.refusals import DIFFERENT_MAX
+from nightlatch.model.errors import StoreUnavailable
 from nightlatch.model.event import EventFilter, EventKind, EventRecord
 from nightlatch.model.origin import Origin
+from nightlatch.model.refusal import NOTHING_COUNTED, Name, Whom
+from nightlatch.store import events, refusals
+from nightlatch.store.connection import Connection
 from nightlatch.store.tables import event
 from nightlatch.usecases import flush_refusals as flushing
 from nightlatch.usecases.flush_refusals import flush_refusals
 from nightlatch.usecases.refuse_login import note_refusal
 from nightlatch.usecases.show_events import show_events
-from tests.accounts import Accounts
+from tests.accounts import Accounts, Person
 
 
 def recorded(accounts: Accounts, after: int = 0) -> list[EventRecord]:
@@ -153,3 +158,86 @@ def test_rows_of_a_clock_that_was_ahead_are_not_of_this_minute(
     refuse("192.0.2.78")
     rows = accounts.sql("SELECT count FROM event WHERE id > :before", before=before)
     assert [row[0] for row in rows] == [1, 1, 1]
+
+
+def test_what_one_flush_found_out_holds_for_the_same_minute_only(
+    accounts: Accounts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find_named, read_now = refusals.find_named, events.read_now
+    asked: list[Name] = []
+    later = timedelta(0)
+
+    async def finding(connection: Connection, names: Collection[Name]) -> dict[Name, Whom]:
+        asked.extend(names)
+        return await find_named(connection, names)
+
+    async def reading(connection: Connection) -> datetime:
+        return await read_now(connection) + later
+
+    def refuse(person: Person) -> None:
+        note_refusal(
+            *(accounts.services, EventKind.LOGIN_REFUSED, "x", person.username, person.organization_id),
+            Origin("192.0.2.79"),
+        )
+        accounts.do(flush_refusals)
+
+    def counted_twice() -> tuple[Person, int, int]:
+        """A person refused twice, the last event before it, and the minute in which that was."""
+        accounts.do(flush_refusals)  # with nothing to write it forgets
+        person, before = accounts.add_person(), last_id(accounts)
+        asked.clear()
+        refuse(person)
+        refuse(person)
+        return person, before, minute_of(accounts)
+
+    monkeypatch.setattr(flushing, "find_named", finding)
+    monkeypatch.setattr(refusals, "read_now", reading)
+    minute = minute_of(accounts)
+    person, before, ended = counted_twice()
+    if ended != minute:
+        person, before, _ = counted_twice()
+    assert [event.count for event in recorded(accounts, before)] == [2]
+    assert len(asked) == 1
+    later = timedelta(minutes=1)
+    refuse(person)
+    assert [event.count for event in recorded(accounts, before)] == [2, 1]
+    refuse(person)
+    assert len(asked) == 2
+    accounts.do(flush_refusals)
+    assert accounts.services.refusals.named == {}
+    assert accounts.services.refusals.minute == NOTHING_COUNTED
+
+
+def minute_of(accounts: Accounts) -> int:
+    """The database's clock, in minutes."""
+    return int(accounts.run(_now(accounts)).timestamp() // 60)
+
+
+async def _now(accounts: Accounts) -> datetime:
+    async with accounts.services.store.read() as connection:
+        return await events.read_now(connection)
+
+
+def test_a_flush_that_failed_leaves_nothing_to_go_by(
+    accounts: Accounts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    person = accounts.add_person()
+    origin = Origin("192.0.2.80")
+    note = (accounts.services, EventKind.LOGIN_REFUSED, "x", person.username, person.organization_id, origin)
+    note_refusal(*note)
+    accounts.do(flush_refusals)
+    assert accounts.services.refusals.minute != NOTHING_COUNTED
+    before = last_id(accounts)
+
+    async def failing(*_: object) -> None:
+        raise StoreUnavailable("gone")
+
+    note_refusal(*note)
+    with monkeypatch.context() as broken:
+        broken.setattr(flushing, "raise_counts", failing)
+        with pytest.raises(StoreUnavailable):
+            accounts.do(flush_refusals)
+    assert accounts.services.refusals.minute == NOTHING_COUNTED
+    assert accounts.services.refusals.named == {}
+    assert accounts.do(flush_refusals) == 1
+    assert last_id(accounts) in (before, before + 1)

@@ -2,14 +2,14 @@
 
 import json
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
 from sqlalchemy import bindparam, func, select, update
 
 from nightlatch.model.event import EventKind
 from nightlatch.model.names import OrganizationId, UserId
+from nightlatch.model.refusal import CountedMinute, CountedRow, Name, Whom
 from nightlatch.store.connection import Connection
 from nightlatch.store.events import read_now
 from nightlatch.store.tables import event, membership, organization, user
@@ -21,54 +21,33 @@ _COUNTING: Final = 0x6E6C6372
 """PostgreSQL's advisory lock of whoever counts refusals."""
 
 
-@dataclass(frozen=True, slots=True)
-class CountedRow:
-    """What refusals that are counted in one row have in common."""
+async def find_named(connection: Connection, names: Collection[Name]) -> dict[Name, Whom]:
+    """Whom they name.
 
-    kind: EventKind
-    reason: str
-    organization_id: OrganizationId | None
-    user_id: UserId | None
-    address: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Counted:
-    """The rows of a minute with their ids, up to the last one."""
-
-    minute: datetime
-    last_id: int
-    rows: Mapping[CountedRow, int]
-
-
-NOTHING_COUNTED: Final = Counted(datetime.min.replace(tzinfo=UTC), 0, {})
-
-
-@dataclass(frozen=True, slots=True)
-class Named:
-    """Who and what there is, of whom and what refused logins named."""
-
-    users: dict[str, UserId]
-    organizations: frozenset[str]
-    members: frozenset[tuple[str, UserId]]
-
-
-async def find_named(
-    connection: Connection, usernames: Collection[str], organization_ids: Collection[str]
-) -> Named:
-    """The users and organizations among those names, and who of them is a member where."""
-    users = await connection.execute(select(user.c.email, user.c.id).where(user.c.email.in_(usernames)))
-    found = {row.email: UserId(row.id) for row in users}
-    organizations = await connection.execute(
-        select(organization.c.id).where(organization.c.id.in_(organization_ids))
-    )
-    known = frozenset(row.id for row in organizations)
-    memberships = await connection.execute(
+    No user where they are no member of the organization that was named with them: by its events an owner
+    could find out who has an account elsewhere.
+    """
+    usernames = {name.username for name in names if name.username is not None}
+    organization_ids = {name.organization_id for name in names if name.organization_id is not None}
+    found = await connection.execute(select(user.c.email, user.c.id).where(user.c.email.in_(usernames)))
+    users = {row.email: UserId(row.id) for row in found}
+    found = await connection.execute(select(organization.c.id).where(organization.c.id.in_(organization_ids)))
+    organizations = {row.id: OrganizationId(row.id) for row in found}
+    found = await connection.execute(
         select(membership.c.organization_id, membership.c.user_id).where(
-            membership.c.user_id.in_(found.values()), membership.c.organization_id.in_(known)
+            membership.c.user_id.in_(users.values()), membership.c.organization_id.in_(organizations)
         )
     )
-    return Named(found, known, frozenset((row.organization_id, UserId(row.user_id)) for row in memberships))
+    members = {(row.organization_id, row.user_id) for row in found}
+
+    def whom(name: Name) -> Whom:
+        organization_id = organizations.get(name.organization_id)
+        user_id = users.get(name.username)
+        if organization_id is not None and (organization_id, user_id) not in members:
+            user_id = None
+        return Whom(organization_id, user_id)
+
+    return {name: whom(name) for name in names}
 
 
 async def lock_counting(connection: Connection) -> None:
@@ -77,7 +56,7 @@ async def lock_counting(connection: Connection) -> None:
         await connection.execute(select(func.pg_advisory_xact_lock(_COUNTING)))
 
 
-async def list_counted(connection: Connection, before: Counted) -> Counted:
+async def list_counted(connection: Connection, before: CountedMinute) -> CountedMinute:
     """This minute's rows, by the database's clock.
 
     Only those are read that came after `before`, if that was the same minute; for that to be all, the
@@ -85,8 +64,8 @@ async def list_counted(connection: Connection, before: Counted) -> Counted:
     which are there when the clock was set back.
     """
     minute = (await read_now(connection)).replace(second=0, microsecond=0)
-    if before.minute != minute:
-        before = Counted(minute, 0, {})
+    if before.begin != minute:
+        before = CountedMinute(minute, 0, {})
     found = await connection.execute(
         select(
             event.c.id,
@@ -112,7 +91,7 @@ async def list_counted(connection: Connection, before: Counted) -> Counted:
         ): row.id
         for row in found
     }
-    return Counted(minute, max(new.values(), default=before.last_id), {**before.rows, **new})
+    return CountedMinute(minute, max(new.values(), default=before.last_id), {**before.rows, **new})
 
 
 _RAISE = (

@@ -14,22 +14,16 @@ from typing import Final
 from nightlatch.model.event import Actor, ActorKind, Event, EventKind
 from nightlatch.model.names import Email, OrganizationId, UserId
 from nightlatch.model.origin import Origin
-from nightlatch.model.refusal import CountedRefusals
+from nightlatch.model.refusal import CountedMinute, CountedRefusals, CountedRow, Name, Whom
 from nightlatch.store.connection import Connection
 from nightlatch.store.events import insert_events
-from nightlatch.store.refusals import (
-    NOTHING_COUNTED,
-    Counted,
-    CountedRow,
-    Named,
-    find_named,
-    list_counted,
-    lock_counting,
-    raise_counts,
-)
+from nightlatch.store.refusals import find_named, list_counted, lock_counting, raise_counts
 from nightlatch.usecases.services import Services
 
-BATCH_REFUSALS: Final = 125
+FOUND_MAX: Final = 40
+"""Of so many at once it is asked whom they name. On SQLite that holds the event loop for a millisecond."""
+
+WRITTEN_MAX: Final = 250
 """In one transaction: it holds a lock, and on SQLite the event loop, for a millisecond or two."""
 
 UNKNOWN_ROWS_MAX: Final = 60
@@ -52,35 +46,31 @@ _REST: Final = "various"
 async def flush_refusals(services: Services) -> int:
     """Write what was counted since the last flush; how many refusals that were.
 
-    Raises StoreUnavailable; what was counted is kept for the next time.
+    Whoever guesses does so for a while: what one flush has found out, which user a name is and which rows
+    there are, holds for those of the same minute. Raises StoreUnavailable; what was counted is kept for
+    the next time.
     """
-    waiting = services.refusals.take()
+    refusals = services.refusals
+    waiting = refusals.take()
     total = sum(each.count for each in waiting)
+    if not waiting:
+        refusals.forget()
+        return 0
     try:
-        counted = NOTHING_COUNTED
+        async with services.store.read() as connection:
+            refusals.see(await list_counted(connection, refusals.minute))
+        named = {**refusals.named, **await _find_named(services, waiting)}
+        refusals.learn(named)
         while waiting:
-            batch = waiting[:BATCH_REFUSALS]
-            async with services.store.read() as connection:
-                named = await find_named(
-                    connection,
-                    {each.refusal.username for each in batch if each.refusal.username is not None},
-                    {
-                        each.refusal.organization_id
-                        for each in batch
-                        if each.refusal.organization_id is not None
-                    },
-                )
             await _let_requests_through()
-            if counted is NOTHING_COUNTED:
-                async with services.store.read() as connection:
-                    counted = await list_counted(connection, counted)
-                await _let_requests_through()
+            batch = waiting[:WRITTEN_MAX]
             async with services.store.write() as connection:
-                counted = await _write(connection, batch, named, counted)
-            waiting = waiting[BATCH_REFUSALS:]
-            await _let_requests_through()
+                minute = await _write(connection, batch, named, refusals.minute)
+            refusals.see(minute)
+            waiting = waiting[WRITTEN_MAX:]
     except BaseException:
-        services.refusals.put_back(waiting)
+        refusals.put_back(waiting)
+        refusals.forget()
         raise
     return total
 
@@ -90,13 +80,28 @@ async def _let_requests_through() -> None:
     await asyncio.sleep(0)
 
 
+async def _find_named(services: Services, waiting: list[CountedRefusals]) -> dict[Name, Whom]:
+    """Whom they named, of those of whom it is not known."""
+    known = services.refusals.named
+    unknown = [name for name in {each.refusal.name for each in waiting} if name not in known]
+    named: dict[Name, Whom] = {}
+    for begin in range(0, len(unknown), FOUND_MAX):
+        async with services.store.read() as connection:
+            named |= await find_named(connection, unknown[begin : begin + FOUND_MAX])
+        await _let_requests_through()
+    return named
+
+
 async def _write(
-    connection: Connection, batch: list[CountedRefusals], named: Named, counted: Counted
-) -> Counted:
-    """Write a batch; `counted` may be older, so that little is left to read while others wait."""
+    connection: Connection,
+    batch: list[CountedRefusals],
+    named: Mapping[Name, Whom],
+    minute: CountedMinute,
+) -> CountedMinute:
+    """Write a batch; `minute` may be older, so that little is left to read while others wait."""
     await lock_counting(connection)
-    counted = await list_counted(connection, counted)
-    rows = counted.rows
+    minute = await list_counted(connection, minute)
+    rows = minute.rows
     merged = _merged(batch, named, rows)
     await raise_counts(connection, {rows[row]: count for row, (_, _, count) in merged.items() if row in rows})
     await insert_events(
@@ -107,11 +112,11 @@ async def _write(
             if row not in rows
         ],
     )
-    return counted
+    return minute
 
 
 def _merged(
-    batch: list[CountedRefusals], named: Named, rows: Mapping[CountedRow, int]
+    batch: list[CountedRefusals], named: Mapping[Name, Whom], rows: Mapping[CountedRow, int]
 ) -> dict[CountedRow, tuple[Origin, Email | None, int]]:
     """The batch by rows, of which no more are new than there is room for this minute."""
     known = sum(row.user_id is not None for row in rows)
@@ -119,18 +124,23 @@ def _merged(
     merged: dict[CountedRow, tuple[Origin, Email | None, int]] = {}
     addresses = Counter(whose for whose in map(_whose, rows) if whose != _NOBODY)
     for each in batch:
-        row, email = _row(each, named)
-        first = each.first
+        refusal, first = each.refusal, each.first
+        whom = named[refusal.name]
+        row = CountedRow(
+            refusal.kind, refusal.reason, whom.organization_id, whom.user_id, refusal.network or None
+        )
         if row not in rows and row not in merged and addresses[_whose(row)] >= ADDRESSES_MAX:
             row, first = replace(row, address=None), Origin()
         if row not in rows and row not in merged:
             is_known = row.user_id is not None
             if room[is_known] <= 0:
-                row, email, first = CountedRow(row.kind, _REST, None, None, None), None, Origin()
+                row, first = CountedRow(row.kind, _REST, None, None, None), Origin()
             else:
                 room[is_known] -= 1
         if row not in rows and row not in merged and _whose(row) != _NOBODY:
             addresses[_whose(row)] += 1
+        # With a user the name is their address. Any other is left out: people type passwords there.
+        email = None if row.user_id is None else Email(refusal.username or "")
         first, email, before = merged.get(row, (first, email, 0))
         merged[row] = (first, email, before + each.count)
     return merged
@@ -139,24 +149,6 @@ def _merged(
 def _whose(row: CountedRow) -> tuple[OrganizationId | None, UserId | None]:
     """The same user, or the organization's unknown names."""
     return row.organization_id, row.user_id
-
-
-def _row(counted: CountedRefusals, named: Named) -> tuple[CountedRow, Email | None]:
-    """The row that a refusal belongs to, with the user's address where the name is a known user's.
-
-    Not where the user is no member of the organization that was named: by its events an owner could
-    find out who has an account elsewhere. Any other name is left out: people type passwords there.
-    """
-    refusal = counted.refusal
-    organization_id: OrganizationId | None = None
-    if refusal.organization_id is not None and refusal.organization_id in named.organizations:
-        organization_id = OrganizationId(refusal.organization_id)
-    email = None if refusal.username is None else Email(refusal.username)
-    user_id = None if email is None else named.users.get(email)
-    if organization_id is not None and (organization_id, user_id) not in named.members:
-        user_id = None
-    row = CountedRow(refusal.kind, refusal.reason, organization_id, user_id, refusal.network or None)
-    return row, None if user_id is None else email
 
 
 def _event(row: CountedRow, first: Origin, email: Email | None) -> Event:

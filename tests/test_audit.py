@@ -59,6 +59,8 @@ from tests.accounts import PASSWORD, Accounts, Person
 from tests.serving import Serving
 from tests.sockets import Reply, exchange, with_token
 
+pytestmark = pytest.mark.every_release
+
 ORIGIN = Origin("192.0.2.7", "curl/8", "0123456789abcdef")
 
 

@@ -21,7 +21,7 @@ from nightlatch.usecases.log_out import log_out
 from nightlatch.verifier import open_verifier
 from tests.accounts import Accounts, Person
 from tests.commands import Outcome, run_command, start_command
-from tests.conftest import DATABASES, Database, need
+from tests.conftest import RELEASES, Database, need
 from tests.postgresql import PostgresqlServer
 from tests.serving import Serving
 from tests.sockets import exchange, post_json, with_token
@@ -433,7 +433,7 @@ def test_restored_asks_first(accounts: Accounts, database: Database) -> None:
     assert accounts.sql("SELECT count(*) FROM token WHERE id = :id", id=token[4:16]) == [(1,)]
 
 
-@pytest.mark.parametrize("kind", [kind for kind in DATABASES if kind != "sqlite"])
+@pytest.mark.parametrize("kind", [kind for kind in RELEASES if kind != "sqlite"])
 def test_pg_dump_and_pg_restore_bring_no_token_back(
     kind: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:

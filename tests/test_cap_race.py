@@ -19,7 +19,7 @@ from tests.sockets import Reply, exchange, with_token
 ROUNDS = 20
 LOGINS = 200
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.every_release]
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,8 @@ from nightlatch.model.errors import TokenRejected
 from tests.accounts import Accounts, Person
 from tests.test_database_limits import changed_since, head, later, now, user_id
 
+pytestmark = pytest.mark.every_release
+
 
 @pytest.fixture
 def person(accounts: Accounts) -> Person:

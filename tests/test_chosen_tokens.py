@@ -27,6 +27,8 @@ from tests.accounts import Accounts
 from tests.console_people import ORIGIN, Scene, ago, at_once, ids, last_event, new_scene, recorded, token_id
 from tests.memory import Memory
 
+pytestmark = pytest.mark.every_release
+
 
 @pytest.fixture
 def scene(accounts: Accounts) -> Scene:

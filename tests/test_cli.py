@@ -33,7 +33,7 @@ from nightlatch.usecases.log_in import Login, log_in
 from nightlatch.usecases.use_password_link import use_password_link
 from tests.accounts import Accounts, Person
 from tests.commands import Outcome
-from tests.conftest import DATABASES, new_database
+from tests.conftest import RELEASES, new_database
 
 pytestmark = pytest.mark.slow
 
@@ -237,7 +237,7 @@ def keys(document: Any) -> Any:
 # A whole life
 
 
-@pytest.mark.parametrize("kind", DATABASES)
+@pytest.mark.parametrize("kind", RELEASES)
 def test_every_command_answers_with_the_documented_keys(
     kind: str, request: pytest.FixtureRequest, preloaded: socket.socket, tmp_path: Path
 ) -> None:

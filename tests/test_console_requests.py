@@ -17,16 +17,11 @@ from hypothesis import strategies as st
 from nightlatch.console.cookies import LANGUAGE, ORGANIZATIONS, SESSION
 from nightlatch.console.render import POLICY
 from tests.accounts import PASSWORD, Accounts
-from tests.conftest import DATABASES, Database
+from tests.conftest import Database
 from tests.console_browser import FORM, HOST, OWN, Browser, Page, parse, signed_in
 from tests.console_people import Scene, new_scene, stored, token_id
 from tests.serving import Serving
 from tests.sockets import exchange, send
-
-# One PostgreSQL is enough for what is asked over HTTP.
-pytestmark = pytest.mark.parametrize(
-    "database", [kind for kind in DATABASES if kind != "postgresql-15"], indirect=True, scope="module"
-)
 
 SHOWN = (
     "", "sign-in/", "arrived/", "invitation/", "tokens/", "tokens/end/", "tokens/end/?idle_days=1",

@@ -26,16 +26,11 @@ from nightlatch.usecases.set_password import set_password
 from nightlatch.usecases.start_over import start_over
 from nightlatch.usecases.use_password_link import use_password_link
 from tests.accounts import PASSWORD, Accounts, Person
-from tests.conftest import DATABASES, Database, new_database
+from tests.conftest import Database, new_database
 from tests.console_browser import OWN, Browser, Page, signed_in
 from tests.console_people import NEW, ORIGIN, Scene, new_scene, stored, token_id
 from tests.serving import Serving
 from tests.sockets import exchange, post_json, with_token
-
-# One PostgreSQL is enough for what is asked over HTTP.
-pytestmark = pytest.mark.parametrize(
-    "database", [kind for kind in DATABASES if kind != "postgresql-15"], indirect=True, scope="module"
-)
 
 ASKS_AGAIN_AFTER_SECONDS = 10 * 60
 

@@ -21,6 +21,8 @@ from nightlatch.usecases.update_organization import OrganizationChange, update_o
 from tests.accounts import Accounts, Person
 from tests.conftest import Database
 
+pytestmark = pytest.mark.every_release
+
 LONG = 2**50  # microseconds: decades from now
 
 

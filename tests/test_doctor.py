@@ -12,7 +12,7 @@ from nightlatch.doctor.finding import Verdict
 from nightlatch.doctor.postgresql import judge_lease, waits_from_start
 from tests.accounts import Accounts
 from tests.commands import Outcome, run_command
-from tests.conftest import DATABASES
+from tests.conftest import RELEASES
 from tests.postgresql import PostgresqlServer
 from tests.replication import ReplicatedPair
 
@@ -153,7 +153,7 @@ def test_a_database_that_was_set_to_lose_commits(postgresql_18: PostgresqlServer
     assert (outcome.code, told(outcome)) == (1, shown("A database that may lose what was acknowledged"))
 
 
-@pytest.mark.parametrize("kind", [kind for kind in DATABASES if kind != "sqlite"])
+@pytest.mark.parametrize("kind", [kind for kind in RELEASES if kind != "sqlite"])
 def test_an_empty_database_names_the_command_that_helps(kind: str, request: pytest.FixtureRequest) -> None:
     postgresql: PostgresqlServer = request.getfixturevalue(kind.replace("-", "_"))
     outcome = doctor(postgresql.create_database())

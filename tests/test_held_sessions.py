@@ -43,6 +43,8 @@ from tests.console_people import (
     token_id,
 )
 
+pytestmark = pytest.mark.every_release
+
 
 @pytest.fixture
 def scene(accounts: Accounts) -> Scene:

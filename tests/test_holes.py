@@ -43,6 +43,8 @@ from tests.memory import Memory
 from tests.serving import Serving
 from tests.sockets import exchange, with_token
 
+pytestmark = pytest.mark.every_release
+
 SOURCE = Path(__file__).parent.parent / "src" / "nightlatch"
 ON_SQLITE = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 _POSTGRESQL_18 = pytest.param("postgresql-18", marks=pytest.mark.slow)  # the inner loop starts no server

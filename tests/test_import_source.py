@@ -14,9 +14,7 @@ from tests.exported import Exported
 from tests.memory import Memory
 
 ON_SQLITE = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
-ON_EACH_STORE = pytest.mark.parametrize(
-    "database", [kind for kind in DATABASES if kind != "postgresql-15"], indirect=True
-)
+ON_EACH_STORE = pytest.mark.parametrize("database", DATABASES, indirect=True)
 
 
 # --- the command line -----------------------------------------------------------------------------

@@ -45,6 +45,8 @@ from tests.console_people import (
 )
 from tests.memory import Memory
 
+pytestmark = pytest.mark.every_release
+
 FIELDS = [field.name for field in fields(FoundInvitation)]
 
 

@@ -101,7 +101,7 @@ def _migrate(url: str, killed_at: int | None, counted: Path) -> int:
 
 
 @pytest.mark.parametrize("revision", [None, "0001"])
-@pytest.mark.parametrize("kind", [kind for kind in DATABASES if kind != "postgresql-15"])
+@pytest.mark.parametrize("kind", DATABASES)
 def test_a_migration_killed_at_a_statement_is_finished_by_the_next(
     kind: str, revision: str | None, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:

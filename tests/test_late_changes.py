@@ -22,7 +22,7 @@ from tests.crowd import login_request
 from tests.serving import Serving
 from tests.sockets import parse
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.every_release]
 
 LOGINS = 40
 

@@ -23,6 +23,8 @@ from tests.memory import Memory
 from tests.serving import Serving
 from tests.sockets import exchange, with_token
 
+pytestmark = pytest.mark.every_release
+
 OLDEST = LimitPolicy.REPLACE_OLDEST
 LEAST_RECENTLY_USED = LimitPolicy.REPLACE_LEAST_RECENTLY_USED
 REPLACING = (OLDEST, LEAST_RECENTLY_USED)

@@ -44,7 +44,7 @@ LEASE_MILLISECONDS = 100
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="module", params=[kind for kind in DATABASES if kind != "postgresql-15"])
+@pytest.fixture(scope="module", params=DATABASES)
 def database(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Database:
     """The stores of the verifier are tested elsewhere on every version; here on one of each kind."""
     return new_database(request.param, request, tmp_path_factory.mktemp("database"))

@@ -41,9 +41,7 @@ pytestmark = pytest.mark.slow
 QUERY = "SELECT user_id, organization_id, organization_name, role FROM streams_member"
 SOURCES = ["4.2 on sqlite", "5.0 on postgresql-18", "5.1 on mysql", "drf on sqlite"]
 ON_SQLITE = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
-ON_EACH_STORE = pytest.mark.parametrize(
-    "database", [kind for kind in DATABASES if kind != "postgresql-15"], indirect=True
-)
+ON_EACH_STORE = pytest.mark.parametrize("database", DATABASES, indirect=True)
 SCALE = int(os.environ.get("TEST_MOVING_SCALE", "1"))
 """10: a thousand organizations with 20,000 tokens, over all the versions of knox."""
 

@@ -40,6 +40,8 @@ from tests.console_people import (
 )
 from tests.memory import Memory
 
+pytestmark = pytest.mark.every_release
+
 
 @pytest.fixture
 def scene(accounts: Accounts) -> Scene:

@@ -35,6 +35,8 @@ from tests.accounts import PASSWORD, Accounts, Person
 from tests.console_people import NEW, ORIGIN, Scene, at_once, ids, new_scene, signed_in, stored, token_id
 from tests.memory import Memory
 
+pytestmark = pytest.mark.every_release
+
 
 @pytest.fixture
 def scene(accounts: Accounts) -> Scene:

@@ -27,7 +27,7 @@ from tests.crowd import exchange_at_once
 from tests.serving import Serving
 from tests.sockets import exchange, post_json, request_bytes, with_token
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.every_release]
 
 NEW = "quite another password"
 ON_SQLITE = pytest.mark.parametrize("database", ["sqlite"], indirect=True)

@@ -12,9 +12,9 @@ from nightlatch.model.errors import StoreUnavailable
 from nightlatch.store.postgresql_pool import PostgresqlPool
 from nightlatch.store.tables import change_counter, user
 from tests.accounts import Accounts
-from tests.conftest import DATABASES, new_database
+from tests.conftest import RELEASES, new_database
 
-POSTGRESQL = [kind for kind in DATABASES if kind != "sqlite"]
+POSTGRESQL = [kind for kind in RELEASES if kind != "sqlite"]
 pytestmark = pytest.mark.slow
 
 PID = text("SELECT pg_backend_pid()")

@@ -2,10 +2,14 @@
 
 import asyncio
 
+import pytest
+
 from nightlatch.store import pruning
 from nightlatch.usecases.prune import prune_expired
 from tests.accounts import Accounts
 from tests.conftest import Database
+
+pytestmark = pytest.mark.every_release
 
 
 def old_changes(accounts: Accounts, number: int) -> None:

@@ -9,7 +9,7 @@ from nightlatch.usecases.disable_user import disable_user
 from tests.accounts import Accounts
 from tests.archiving import ArchivingServer
 from tests.commands import run_command
-from tests.conftest import DATABASES, need
+from tests.conftest import RELEASES, need
 from tests.postgresql import DEBIAN_15, embedded_installation
 from tests.serving import Serving
 from tests.sockets import exchange, post_json, with_token
@@ -17,7 +17,7 @@ from tests.sockets import exchange, post_json, with_token
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(params=[kind for kind in DATABASES if kind != "sqlite"])
+@pytest.fixture(params=[kind for kind in RELEASES if kind != "sqlite"])
 def postgresql(request: pytest.FixtureRequest) -> Iterator[ArchivingServer]:
     if request.param == "postgresql-15":
         need((DEBIAN_15 / "bin" / "initdb").exists(), "Debian's postgresql-15")

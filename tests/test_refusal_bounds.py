@@ -19,6 +19,8 @@ from nightlatch.usecases.refuse_login import note_refusal
 from nightlatch.usecases.show_events import show_events
 from tests.accounts import Accounts, Person
 
+pytestmark = pytest.mark.every_release
+
 
 def recorded(accounts: Accounts, after: int = 0) -> list[EventRecord]:
     found: list[EventRecord] = []

@@ -1,5 +1,6 @@
 """A login brings an old hash up to the parameters in force, and stores argon2id only."""
 
+import pytest
 from argon2 import PasswordHasher, extract_parameters
 from argon2.low_level import Type
 
@@ -7,6 +8,8 @@ from nightlatch.model.origin import Origin
 from nightlatch.settings import Settings
 from nightlatch.usecases.log_in import Login, log_in
 from tests.accounts import Accounts
+
+pytestmark = pytest.mark.every_release
 
 
 def stored_hash(accounts: Accounts, username: str) -> str:

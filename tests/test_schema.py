@@ -15,6 +15,8 @@ from nightlatch.store.tables import metadata
 from tests.accounts import Accounts
 from tests.conftest import Database
 
+pytestmark = pytest.mark.every_release
+
 
 def test_migrations_match_the_tables(accounts: Accounts) -> None:
     def differences(connection: Connection) -> list[object]:

@@ -9,6 +9,8 @@ from tests.accounts import Accounts, Person
 from tests.serving import Serving
 from tests.sockets import Reply, exchange, post_json, with_token
 
+pytestmark = pytest.mark.every_release
+
 
 def basic(person: Person) -> list[tuple[str, str]]:
     pair = base64.b64encode(f"{person.username}:{person.password}".encode()).decode()

@@ -32,6 +32,8 @@ from nightlatch.usecases.prune import prune_throttle
 from tests.accounts import Accounts, Person
 from tests.conftest import Database
 
+pytestmark = pytest.mark.every_release
+
 BURST, ADDRESS_BURST = 3, 8
 HOUR = 3600
 

@@ -18,7 +18,7 @@ from tests.conftest import Database
 from tests.serving import Serving
 from tests.sockets import exchange, post_json, with_token
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.every_release]
 PROJECT = Path(__file__).parent.parent
 VERSIONS = "src/nightlatch/store/migrations/versions"
 

@@ -30,6 +30,8 @@ from tests.conftest import Database
 from tests.serving import Serving
 from tests.sockets import exchange, with_token
 
+pytestmark = pytest.mark.every_release
+
 DAY_SECONDS = 86_400
 VERIFY = "/api/auth/verify/"
 NEVER = (0,) * DAYS

@@ -11,11 +11,8 @@ from tests.conftest import DATABASES, Database, need, new_database
 from tests.console.browsing import CHROMIUM, Browsing, start_chromium
 from tests.serving import Serving
 
-# What differs between versions of PostgreSQL is no story's.
-KINDS = [kind for kind in DATABASES if kind != "postgresql-15"] or DATABASES
 
-
-@pytest.fixture(scope="package", params=KINDS)
+@pytest.fixture(scope="package", params=DATABASES)
 def database(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Database:
     return new_database(request.param, request, tmp_path_factory.mktemp("database"))
 

@@ -11,9 +11,8 @@ import pytest
 from playwright.sync_api import Browser, Error, Page, expect
 
 from tests.accounts import Accounts
-from tests.conftest import Database
+from tests.conftest import DATABASES, Database
 from tests.console.browsing import Browsing, arrived, press, says, sign_in, verdicts, visit
-from tests.console.conftest import KINDS
 from tests.console_people import token_id
 from tests.cutting_proxy import CuttingProxy
 from tests.serving import Serving
@@ -104,7 +103,7 @@ def test_killed_while_it_ends_a_token_the_next_try_tells_the_truth(
 
 
 @pytest.mark.parametrize(
-    "database", [kind for kind in KINDS if kind != "sqlite"], indirect=True, scope="package"
+    "database", [kind for kind in DATABASES if kind != "sqlite"], indirect=True, scope="package"
 )  # there is no connection to an SQLite file
 def test_without_the_database_a_page_says_so(
     database: Database, accounts: Accounts, chromium: Browser, tmp_path: Path

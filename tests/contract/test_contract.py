@@ -12,6 +12,8 @@ from tests.contract.cases import differences, make_given, recorded_cases, send_c
 from tests.serving import Serving
 from tests.sockets import exchange, with_token
 
+pytestmark = pytest.mark.every_release
+
 CASES = contract_cases()
 RECORDED = recorded_cases()
 GROUPS = sorted({case["group"] for case in RECORDED})

@@ -87,12 +87,10 @@ def test_promise_3_a_known_token_needs_no_database(
     asked: list[str] = []
 
     async def count() -> list[bool]:
-        from sqlalchemy import event
-
         engines: list[Any] = [accounts.engines.reading, accounts.engines.writing]
         for engine in engines if accounts.engines.sqlite_file is not None else ():
             # PostgreSQL cannot be asked without an await, and nothing awaits below.
-            event.listen(engine.sync_engine, "before_cursor_execute", lambda *_: asked.append("statement"))
+            engine._driver.set_trace_callback(asked.append)
         return [
             isinstance(memory.lookup.find_nowait(f"Token {token}".encode(), ""), Known) for _ in range(1000)
         ]

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from sqlalchemy import (
     CTE,
+    JSON,
     BigInteger,
     ColumnElement,
     Integer,
@@ -146,9 +147,11 @@ def _uses(dialect: str, days: CTE, only_own: bool) -> Select[Any]:
             token.c.organization_id == bindparam("in_organization"), token.c.user_id == bindparam("of_user")
         )
         chosen.append(token_usage.c.token_id.in_(own))
-    # Not a list of values on PostgreSQL: the statement would have to be written anew each time.
+    # Not a list of values: the statement would have to be written anew each time.
     asked = (
-        token_usage.c.token_id.in_(bindparam("asked_ids", expanding=True))
+        token_usage.c.token_id.in_(
+            select(func.json_each(bindparam("asked_ids", type_=JSON)).table_valued("value").c.value)
+        )
         if dialect == "sqlite"
         else token_usage.c.token_id == any_(bindparam("asked_ids", type_=postgresql.ARRAY(String(12))))
     )

@@ -67,7 +67,7 @@ class SqliteConnection:
     """What queries run on, used at once.
 
     SQLAlchemy writes the statements and converts their values. One that comes again it does not run: its
-    own way takes a statement five times what SQLite takes.
+    own way takes a statement several times what SQLite takes.
     """
 
     def __init__(self, connection: SyncConnection, driver: sqlite3.Connection) -> None:

@@ -1,6 +1,8 @@
 """However many names and addresses somebody thinks of, refused logins fill neither disk nor memory."""
 
+import secrets
 from collections.abc import Collection, Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -9,7 +11,7 @@ from nightlatch.hot.refusals import DIFFERENT_MAX
 from nightlatch.model.errors import StoreUnavailable
 from nightlatch.model.event import EventFilter, EventKind, EventRecord
 from nightlatch.model.origin import Origin
-from nightlatch.model.refusal import NOTHING_COUNTED, Name, Whom
+from nightlatch.model.refusal import NOTHING_COUNTED, CountedMinute, Name, Whom
 from nightlatch.store import events, refusals
 from nightlatch.store.connection import Connection
 from nightlatch.store.tables import event
@@ -165,7 +167,7 @@ def test_rows_of_a_clock_that_was_ahead_are_not_of_this_minute(
 def test_what_one_flush_found_out_holds_for_the_same_minute_only(
     accounts: Accounts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    find_named, read_now = refusals.find_named, events.read_now
+    find_named, read_minute = refusals.find_named, refusals._read_minute
     asked: list[Name] = []
     later = timedelta(0)
 
@@ -173,8 +175,9 @@ def test_what_one_flush_found_out_holds_for_the_same_minute_only(
         asked.extend(names)
         return await find_named(connection, names)
 
-    async def reading(connection: Connection) -> datetime:
-        return await read_now(connection) + later
+    async def reading(connection: Connection) -> CountedMinute:
+        minute = await read_minute(connection)
+        return replace(minute, begin=minute.begin + later)
 
     def refuse(person: Person) -> None:
         note_refusal(
@@ -193,18 +196,26 @@ def test_what_one_flush_found_out_holds_for_the_same_minute_only(
         return person, before, minute_of(accounts)
 
     monkeypatch.setattr(flushing, "find_named", finding)
-    monkeypatch.setattr(refusals, "read_now", reading)
+    monkeypatch.setattr(refusals, "_read_minute", reading)
     minute = minute_of(accounts)
     person, before, ended = counted_twice()
     if ended != minute:
         person, before, _ = counted_twice()
     assert [event.count for event in recorded(accounts, before)] == [2]
     assert len(asked) == 1
+    # In another history the row's id may be another event's.
+    accounts.sql("UPDATE change_counter SET epoch = :epoch", epoch=secrets.token_hex(8))
+    known = accounts.services.refusals.minute
+    refuse(person)
+    assert accounts.services.refusals.minute.epoch != known.epoch
+    assert len(asked) == 2
+    rows = recorded(accounts, before)
+    assert sum(event.count for event in rows) == 3
     later = timedelta(minutes=1)
     refuse(person)
-    assert [event.count for event in recorded(accounts, before)] == [2, 1]
+    assert [event.count for event in recorded(accounts, before)] == [*(event.count for event in rows), 1]
     refuse(person)
-    assert len(asked) == 2
+    assert len(asked) == 3
     accounts.do(flush_refusals)
     assert accounts.services.refusals.named == {}
     assert accounts.services.refusals.minute == NOTHING_COUNTED

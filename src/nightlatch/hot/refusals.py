@@ -44,7 +44,7 @@ class Refusals:
 
     def see(self, minute: CountedMinute) -> None:
         """These rows there are. With another minute than before it is not known any more whom names name."""
-        if minute.begin != self._minute.begin:
+        if not minute.is_same_as(self._minute):
             self._named = {}
         self._minute = minute
 

@@ -69,11 +69,19 @@ class CountedRow:
 
 @dataclass(frozen=True, slots=True)
 class CountedMinute:
-    """The rows of a minute by the database's clock, with their ids, up to the last one."""
+    """The rows of a minute by the database's clock, with their ids, up to the last one.
+
+    `epoch` is the history that the database is in: in another one an id may be another event's.
+    """
 
     begin: datetime
+    epoch: str | None
     last_id: int
     rows: Mapping[CountedRow, int]
 
+    def is_same_as(self, other: "CountedMinute") -> bool:
+        """Whether what is known of the one holds for the other."""
+        return (self.begin, self.epoch) == (other.begin, other.epoch)
 
-NOTHING_COUNTED: Final = CountedMinute(datetime.min.replace(tzinfo=UTC), 0, {})
+
+NOTHING_COUNTED: Final = CountedMinute(datetime.min.replace(tzinfo=UTC), None, 0, {})

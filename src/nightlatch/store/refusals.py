@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
@@ -10,9 +11,9 @@ from sqlalchemy import bindparam, func, select, update
 from nightlatch.model.event import EventKind
 from nightlatch.model.names import OrganizationId, UserId
 from nightlatch.model.refusal import CountedMinute, CountedRow, Name, Whom
+from nightlatch.store.columns import database_epoch, database_now
 from nightlatch.store.connection import Connection
-from nightlatch.store.events import read_now
-from nightlatch.store.tables import event, membership, organization, user
+from nightlatch.store.tables import change_counter, event, membership, organization, user
 
 COUNTED_KINDS: Final = (EventKind.LOGIN_REFUSED, EventKind.LIMIT_REACHED, EventKind.THROTTLED)
 """Kinds of events of which like ones are counted together; no others are."""
@@ -59,13 +60,13 @@ async def lock_counting(connection: Connection) -> None:
 async def list_counted(connection: Connection, before: CountedMinute) -> CountedMinute:
     """This minute's rows, by the database's clock.
 
-    Only those are read that came after `before`, if that was the same minute; for that to be all, the
-    caller has locked the counting: then rows come in the order of their ids. Not those of later minutes,
-    which are there when the clock was set back.
+    Only those are read that came after `before`, if that was the same minute of the same history; for that
+    to be all, the caller has locked the counting: then rows come in the order of their ids. Not those of
+    later minutes, which are there when the clock was set back.
     """
-    minute = (await read_now(connection)).replace(second=0, microsecond=0)
-    if before.begin != minute:
-        before = CountedMinute(minute, 0, {})
+    minute = await _read_minute(connection)
+    if minute.is_same_as(before):
+        minute = before
     found = await connection.execute(
         select(
             event.c.id,
@@ -75,10 +76,10 @@ async def list_counted(connection: Connection, before: CountedMinute) -> Counted
             event.c.address,
             event.c.detail,
         ).where(
-            event.c.at >= minute,
-            event.c.at < minute + timedelta(minutes=1),
+            event.c.at >= minute.begin,
+            event.c.at < minute.begin + timedelta(minutes=1),
             event.c.kind.in_(COUNTED_KINDS),
-            event.c.id > before.last_id,
+            event.c.id > minute.last_id,
         )
     )
     new = {
@@ -91,7 +92,19 @@ async def list_counted(connection: Connection, before: CountedMinute) -> Counted
         ): row.id
         for row in found
     }
-    return CountedMinute(minute, max(new.values(), default=before.last_id), {**before.rows, **new})
+    last_id = max(new.values(), default=minute.last_id)
+    return replace(minute, last_id=last_id, rows={**minute.rows, **new})
+
+
+_MOMENT: Final = select(database_now().label("now"), database_epoch().label("epoch")).select_from(
+    change_counter
+)
+
+
+async def _read_minute(connection: Connection) -> CountedMinute:
+    """Which minute it is, and in which history; nothing is known of it yet."""
+    moment = (await connection.execute(_MOMENT)).one()
+    return CountedMinute(moment.now.replace(second=0, microsecond=0), moment.epoch, 0, {})
 
 
 _RAISE = (

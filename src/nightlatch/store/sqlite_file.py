@@ -91,6 +91,7 @@ class SqliteConnection:
         if ready is None:
             ready = _statements[statement] = Statement(statement, self.dialect)
         cursor = sqlite3.Cursor(self._driver)
+        cursor.row_factory = sqlite3.Row
         try:
             if isinstance(parameters, Sequence):
                 cursor.executemany(ready.text, [ready.arguments(each) for each in parameters])

@@ -23,7 +23,7 @@ from nightlatch.usecases.services import Services
 FOUND_MAX: Final = 40
 """Of so many at once it is asked whom they name. On SQLite that holds the event loop for a millisecond."""
 
-WRITTEN_MAX: Final = 250
+WRITTEN_MAX: Final = 125
 """In one transaction: it holds a lock, and on SQLite the event loop, for a millisecond or two."""
 
 UNKNOWN_ROWS_MAX: Final = 60

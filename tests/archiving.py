@@ -66,7 +66,7 @@ class ArchivingServer(PostgresqlServer):
                 return
             if time.monotonic() > deadline:
                 raise TimeoutError((self.data / "log").read_text())
-            time.sleep(0.05)  # asked again until it takes writes
+            time.sleep(0.05)  # asked again: PostgreSQL does not tell when its recovery is over
 
     def _folder(self, name: str) -> Path:
         folder = self.folder / name

@@ -2,7 +2,6 @@
 
 import socket
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -35,6 +34,7 @@ class Collector:
         self.headers: list[dict[str, str]] = []
         self.resources: list[dict[str, Any]] = []
         self.spans: list[TakenSpan] = []
+        self._came = threading.Condition()
         collector = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -56,6 +56,11 @@ class Collector:
 
     def take(self, body: bytes) -> None:
         """Keep what was sent."""
+        with self._came:
+            self._keep(body)
+            self._came.notify_all()
+
+    def _keep(self, body: bytes) -> None:
         self.received += body
         for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
             self.resources.append(_values(resource.resource.attributes))
@@ -76,12 +81,14 @@ class Collector:
 
     def wait(self, wanted: Callable[[TakenSpan], bool], count: int = 1) -> list[TakenSpan]:
         """So many spans of that kind, in the order in which they came. Raises TimeoutError."""
-        deadline = time.monotonic() + SECONDS_MAX
-        while len(found := [span for span in list(self.spans) if wanted(span)]) < count:
-            if time.monotonic() > deadline:
+
+        def found() -> list[TakenSpan]:
+            return [span for span in self.spans if wanted(span)]
+
+        with self._came:
+            if not self._came.wait_for(lambda: len(found()) >= count, SECONDS_MAX):
                 raise TimeoutError(f"there are {self.spans}")
-            time.sleep(0.02)  # asked again: spans come from another process, in batches
-        return found
+            return found()
 
     def parts(self, request: TakenSpan) -> list[TakenSpan]:
         """Those of that request."""

@@ -2,7 +2,7 @@
 
 At one account from addresses everywhere; at 1,000 accounts from one address; and at 1,000 accounts from
 addresses everywhere, which only the time to hash holds up. Each for as many seconds as --seconds says, 60 for
-the figures in docs/throttling.md. Verify is asked 1,000 times a second before and meanwhile, and the owner
+the figures in docs/performance.md. Verify is asked 1,000 times a second before and meanwhile, and the owner
 logs in from home. Servers and load share all cores.
 """
 

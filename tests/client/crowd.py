@@ -44,7 +44,7 @@ DOWN_SECONDS = 0.5
 
 def _restart(service: Service) -> None:
     service.stop()
-    time.sleep(DOWN_SECONDS)
+    time.sleep(DOWN_SECONDS)  # the fault's own length: the crowd runs in processes that ask meanwhile
     service.start()
 
 

@@ -944,23 +944,23 @@ def run_alone(script: str, *arguments: str) -> None:
 
 def test_a_lock_does_not_outlive_its_holder_in_a_child_that_it_forked(tmp_path: Path) -> None:
     script = """
-import os, sys, time
+import os, sys
 from nightlatch_client import FileCache
 
 cache = FileCache(sys.argv[1])
 read, write = os.pipe()
+told, tell = os.pipe()
 if (holder := os.fork()) == 0:
     os.close(write)
     lock = cache.lock_nowait("key")
     if os.fork() == 0:
+        os.write(tell, b"x")  # it runs, and has left the lock to its parent
         os.read(read, 1)  # lives until the other end is closed
         os._exit(0)
     os._exit(1 if lock is None else 0)
 assert os.waitpid(holder, 0)[1] == 0
-end = time.monotonic() + 10
-while cache.lock_nowait("key") is None and time.monotonic() < end:
-    time.sleep(0.01)  # asked again: the child closes the lock when it gets to run, and nothing else tells
-assert time.monotonic() < end
+assert os.read(told, 1) == b"x"
+assert cache.lock_nowait("key") is not None
 """
     run_alone(script, str(tmp_path))
 

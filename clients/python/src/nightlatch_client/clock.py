@@ -16,7 +16,7 @@ class Clock(Protocol):
         """Seconds of a clock that is never set: for spans."""
 
     def sleep(self, seconds: float) -> None:
-        """Wait."""
+        """Wait, as retries do between two tries; tests give them a clock that moves by itself."""
 
     async def sleep_async(self, seconds: float) -> None:
         """Wait without holding up the event loop."""
@@ -34,7 +34,7 @@ class SystemClock:
         return time.monotonic()
 
     def sleep(self, seconds: float) -> None:
-        """Wait."""
+        """Wait, as retries do between two tries; tests give them a clock that moves by itself."""
         time.sleep(seconds)
 
     async def sleep_async(self, seconds: float) -> None:

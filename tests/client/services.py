@@ -156,9 +156,7 @@ class KnoxService:
                 return
             if self._process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"the knox service did not start:\n{self._log.read_text()}")
-            time.sleep(
-                0.05
-            )  # asked again: no server tells another process when it listens
+            time.sleep(0.05)  # asked again: no server tells another process when it listens
 
     def close(self) -> None:
         self.stop()

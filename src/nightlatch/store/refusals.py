@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
-from sqlalchemy import bindparam, func, select, update
+from sqlalchemy import bindparam, func, or_, select, update
 
 from nightlatch.model.event import EventKind
 from nightlatch.model.names import OrganizationId, UserId
@@ -57,6 +57,16 @@ async def lock_counting(connection: Connection) -> None:
         await connection.execute(select(func.pg_advisory_xact_lock(_COUNTING)))
 
 
+_LIST_COUNTED: Final = select(
+    event.c.id, event.c.kind, event.c.organization_id, event.c.user_id, event.c.address, event.c.detail
+).where(
+    event.c.at >= bindparam("begin", type_=event.c.at.type),
+    event.c.at < bindparam("end", type_=event.c.at.type),
+    or_(*(event.c.kind == kind for kind in COUNTED_KINDS)),
+    event.c.id > bindparam("after_id"),
+)
+
+
 async def list_counted(connection: Connection, before: CountedMinute) -> CountedMinute:
     """This minute's rows, by the database's clock.
 
@@ -67,21 +77,12 @@ async def list_counted(connection: Connection, before: CountedMinute) -> Counted
     minute = await _read_minute(connection)
     if minute.is_same_as(before):
         minute = before
-    found = await connection.execute(
-        select(
-            event.c.id,
-            event.c.kind,
-            event.c.organization_id,
-            event.c.user_id,
-            event.c.address,
-            event.c.detail,
-        ).where(
-            event.c.at >= minute.begin,
-            event.c.at < minute.begin + timedelta(minutes=1),
-            event.c.kind.in_(COUNTED_KINDS),
-            event.c.id > minute.last_id,
-        )
-    )
+    parameters = {
+        "begin": minute.begin,
+        "end": minute.begin + timedelta(minutes=1),
+        "after_id": minute.last_id,
+    }
+    found = await connection.execute(_LIST_COUNTED, parameters)
     new = {
         CountedRow(
             EventKind(row.kind),

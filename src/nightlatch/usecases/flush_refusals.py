@@ -24,7 +24,10 @@ FOUND_MAX: Final = 40
 """Of so many at once it is asked whom they name. On SQLite that holds the event loop for a millisecond."""
 
 WRITTEN_MAX: Final = 125
-"""In one transaction: it holds a lock, and on SQLite the event loop, for a millisecond or two."""
+"""In one transaction, which holds a lock for a millisecond or two and a few turns of the event loop."""
+
+MERGED_MAX: Final = 25
+"""So many at once are put together by rows, which holds the event loop for a tenth of a millisecond."""
 
 UNKNOWN_ROWS_MAX: Final = 60
 """Rows a minute, over all addresses and processes, for names that are nobody's."""
@@ -102,7 +105,7 @@ async def _write(
     await lock_counting(connection)
     minute = await list_counted(connection, minute)
     rows = minute.rows
-    merged = _merged(batch, named, rows)
+    merged = await _merged(batch, named, rows)
     await raise_counts(connection, {rows[row]: count for row, (_, _, count) in merged.items() if row in rows})
     await insert_events(
         connection,
@@ -115,7 +118,7 @@ async def _write(
     return minute
 
 
-def _merged(
+async def _merged(
     batch: list[CountedRefusals], named: Mapping[Name, Whom], rows: Mapping[CountedRow, int]
 ) -> dict[CountedRow, tuple[Origin, Email | None, int]]:
     """The batch by rows, of which no more are new than there is room for this minute."""
@@ -123,7 +126,9 @@ def _merged(
     room = {True: KNOWN_ROWS_MAX - known, False: UNKNOWN_ROWS_MAX - (len(rows) - known)}
     merged: dict[CountedRow, tuple[Origin, Email | None, int]] = {}
     addresses = Counter(whose for whose in map(_whose, rows) if whose != _NOBODY)
-    for each in batch:
+    for number, each in enumerate(batch, 1):
+        if number % MERGED_MAX == 0:
+            await _let_requests_through()
         refusal, first = each.refusal, each.first
         whom = named[refusal.name]
         row = CountedRow(

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -172,3 +173,24 @@ def test_files_are_removed_at_the_end_also_when_the_main_process_is_killed(
         while made.exists():
             assert time.monotonic() < deadline
             time.sleep(0.05)
+
+
+def test_an_error_that_nobody_expected_is_counted_as_an_answer(tmp_path: Path) -> None:
+    accounts = Accounts(f"sqlite:///{tmp_path}/nightlatch.db")
+    person = accounts.add_person()
+    serving = Serving(accounts.database_url, tmp_path / "log").wait_ready(60)
+    try:
+        # What the code does not know can stand in the database by force only.
+        connection = sqlite3.connect(tmp_path / "nightlatch.db", isolation_level=None)
+        connection.execute("PRAGMA ignore_check_constraints = ON")
+        connection.execute("UPDATE organization SET limit_policy = 'unknown'")
+        connection.close()
+        assert post_json(serving.port, "/api/auth/login/", person.login_body).status == 500
+        failed = 'nightlatch_http_request_duration_seconds_count{route="/api/auth/login/",status="5xx"}'
+        deadline = time.monotonic() + 30
+        while read(serving.port).get(failed) != 1:
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+    finally:
+        serving.stop()
+        accounts.close()

@@ -17,6 +17,7 @@ from nightlatch.edge.body_limits import BodyLimits
 from nightlatch.edge.child_tokens import child_list_resource
 from nightlatch.edge.docs import docs_routes
 from nightlatch.edge.events import event_list_resource
+from nightlatch.edge.fixed_paths import FixedPaths
 from nightlatch.edge.health import live_resource, ready_resource
 from nightlatch.edge.introspect import introspect_resource
 from nightlatch.edge.login import login_resource
@@ -86,8 +87,10 @@ def build_application(
         describe(document, resource)
         routes.append(route(services, resource))
     describe(document, verify_resource)
+    fixed = {each.path: each.endpoint for each in routes if "{" not in each.path}
+    others = [each for each in routes if each.path not in fixed]
     app = Starlette(
-        routes=[*routes, PasswordPage(services, public_url).route, *docs_routes(document, version)],
+        routes=[*others, PasswordPage(services, public_url).route, *docs_routes(document, version)],
         exception_handlers={
             Answer: answer,
             NightlatchError: answer,
@@ -97,7 +100,7 @@ def build_application(
     )
     app.router.redirect_slashes = False
     names = {each.endpoint: each.path for each in routes}
-    inner: ASGIApp = RequestTimes(app, services.counts, names)
+    inner: ASGIApp = RequestTimes(FixedPaths(app, fixed), services.counts, names)
     if spans is not None:
         inner = RequestSpans(inner, spans, names)
     inner = BodyLimits(RequestShape(inner), body_seconds_max)

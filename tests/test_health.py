@@ -22,7 +22,7 @@ SLACK_SECONDS = 1.0
 """For a machine that is busy with something else."""
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def own_postgresql() -> Iterator[PostgresqlServer]:
     server = PostgresqlServer(embedded_installation())
     yield server

@@ -250,11 +250,11 @@ def test_every_command_answers_with_the_documented_keys(
 
     here = ("--organization", "acme")
     ann, bob = "ann@example.com", "bob@example.com"
-    assert do("migrate") == {"before": None, "after": "0005"}
+    assert do("migrate") == {"before": None, "after": "0006"}
     if kind != "sqlite":
         assert do("lease show") == {"lease_milliseconds": 250, "lease_waited_milliseconds": 250}
         assert do("lease set", "60")["lease_waited_milliseconds"] == 60
-    assert cli.json("migrate") == {"before": "0005", "after": "0005"}
+    assert cli.json("migrate") == {"before": "0006", "after": "0006"}
     do("version")
     assert (
         do("organization add", "Acme Ltd", "--id", "acme", "--time-to-live", "12h")["time_to_live"] == 43200

@@ -13,6 +13,7 @@ from nightlatch.fresh.shared_file import SharedFile
 from nightlatch.guard.password_rules import PasswordRules
 from nightlatch.guard.passwords import Passwords
 from nightlatch.guard.throttle import Throttle
+from nightlatch.guard.used_up import UsedUp
 from nightlatch.hot.currency import Currency
 from nightlatch.hot.lookup import Lookup
 from nightlatch.hot.refusals import Refusals
@@ -74,12 +75,14 @@ async def built_services(
         processes=settings.workers,
         wait_seconds=settings.password_hash_wait_seconds,
     )
+    used_up = UsedUp(SystemClock().elapsed_seconds)
     try:
         with built_memory(settings, engines, spans) as memory:
             yield Services(
                 store=memory.store,
                 table=memory.table,
                 throttle=throttle,
+                used_up=used_up,
                 lookup=memory.lookup,
                 currency=memory.currency,
                 fills=memory.fills,
@@ -96,6 +99,7 @@ async def built_services(
                 ),
             )
     finally:
+        await used_up.close()
         passwords.close()
 
 

@@ -36,9 +36,19 @@ class Attempt:
         return _key("account from address", self.organization_id, self.email, self.network)
 
     @property
+    def announcements(self) -> tuple[bytes, bytes]:
+        """The keys by which it is announced that account and address are remembered."""
+        return announcement_key(self.account), announcement_key(self.address)
+
+    @property
     def logins(self) -> bytes:
         """The key that counts the account's successful logins."""
         return _key("logins", self.organization_id, self.email)
+
+
+def announcement_key(key: bytes) -> bytes:
+    """The key by which it is announced that the rate of a key is remembered as used up."""
+    return sha256(b"announcement\x00" + key).digest()
 
 
 def child_tokens_key(organization_id: OrganizationId, user_id: UserId) -> bytes:

@@ -15,6 +15,8 @@ ADDRESSES_MAX: Final = 20
 """Of one membership; the one that was not used for the longest time goes first."""
 NOTED_AGAIN: Final = timedelta(days=1)
 """How old a note of an address's use may be."""
+SETTLED: Final = timedelta(minutes=1)
+"""Longer than a transaction with such a note, and what is remembered from before its commit, can last."""
 
 _OF_MEMBERSHIP = (
     known_address.c.organization_id == bindparam("of_organization"),

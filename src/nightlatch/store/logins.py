@@ -14,7 +14,7 @@ from nightlatch.model.token import PlainToken
 from nightlatch.store.columns import database_now, database_now_plus
 from nightlatch.store.connection import Connection
 from nightlatch.store.failures import violated_constraint
-from nightlatch.store.known_addresses import NOTED_AGAIN
+from nightlatch.store.known_addresses import NOTED_AGAIN, SETTLED
 from nightlatch.store.tables import known_address, membership, organization, throttle, token, user
 
 
@@ -155,7 +155,8 @@ _INSERT = (
 class Counted:
     """What was counted before an attempt: how many seconds each of its keys' free_at lies ahead.
 
-    `is_known`: there was a login to the account from this address; `is_noted`: within the last day.
+    `is_known`: there was a login to the account from this address; `is_noted`: within the last day;
+    `is_settled`: and so long ago that every process knows.
     """
 
     account: float
@@ -163,6 +164,7 @@ class Counted:
     account_from_address: float
     is_known: bool
     is_noted: bool
+    is_settled: bool
 
 
 class FoundCandidate:
@@ -170,12 +172,14 @@ class FoundCandidate:
 
     def __init__(self, row: Row[Any]) -> None:
         self._row = row
+        age = None if row.address_used is None else row.now - row.address_used
         self.counted = Counted(
             _ahead(row.account, row.now),
             _ahead(row.address, row.now),
             _ahead(row.account_from_address, row.now),
-            is_known=row.address_used is not None,
-            is_noted=row.address_used is not None and row.now - row.address_used < NOTED_AGAIN,
+            is_known=age is not None,
+            is_noted=age is not None and age < NOTED_AGAIN,
+            is_settled=age is not None and SETTLED <= age < NOTED_AGAIN,
         )
 
     @property
@@ -254,7 +258,12 @@ async def find_invited(connection: Connection, attempt: Attempt) -> Invited:
     parameters = {"email": attempt.email, "account": attempt.account, "address": attempt.address}
     row = (await connection.execute(_INVITED, parameters)).one()
     counted = Counted(
-        _ahead(row.account, row.now), _ahead(row.address, row.now), 0.0, is_known=False, is_noted=False
+        _ahead(row.account, row.now),
+        _ahead(row.address, row.now),
+        0.0,
+        is_known=False,
+        is_noted=False,
+        is_settled=False,
     )
     return Invited(
         None if row.id is None else UserId(row.id),

@@ -200,6 +200,7 @@ known_address = Table(
     Column("user_id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
     Column("address", String(64), primary_key=True),
     Column("used", Instant, nullable=False),
+    Index(None, "address"),
     ForeignKeyConstraint(
         ["organization_id", "user_id"],
         ["membership.organization_id", "membership.user_id"],

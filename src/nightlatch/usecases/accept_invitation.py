@@ -30,6 +30,7 @@ from nightlatch.store.throttles import give_back
 from nightlatch.store.users import insert_user
 from nightlatch.usecases.count_attempt import counted_attempt
 from nightlatch.usecases.refuse_login import note_refusal, noting_refusals
+from nightlatch.usecases.remember_used_up import wait_until_forgotten
 from nightlatch.usecases.services import Services
 
 _REFUSED: Final = "no such member"
@@ -82,6 +83,7 @@ async def accept_invitation(services: Services, text: str, password: str, origin
             await give_back(connection, attempt.account, services.throttle.account)
             await give_back(connection, attempt.address, services.throttle.address)
             await note_address(connection, invitation.organization_id, user_id, attempt.network)
+    await wait_until_forgotten(services, attempt)
     return membership
 
 

@@ -13,7 +13,7 @@ from nightlatch.store.users import lock_user
 from nightlatch.usecases.check_password import Credentials, check_password
 from nightlatch.usecases.end_tokens import ending_tokens
 from nightlatch.usecases.hold_session import hold_session
-from nightlatch.usecases.note_success import note_success
+from nightlatch.usecases.note_success import note_success, wait_noted
 from nightlatch.usecases.refuse_login import noting_refusals
 from nightlatch.usecases.services import Services
 from nightlatch.usecases.set_password import change_password
@@ -54,4 +54,5 @@ async def change_own_password(
             await change_password(connection, user, new_hash, acting_user(identity, None, origin))
             # The database has ended every session with the old password, this one too.
             await insert_session(connection, identity, secret, services.session_limits, origin)
+    await wait_noted(services, shown)
     return secret

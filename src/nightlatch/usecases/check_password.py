@@ -8,6 +8,7 @@ from nightlatch.model.errors import CredentialsRejected
 from nightlatch.model.names import EMAIL_CHARACTERS_MAX, Email, OrganizationId, normalize_email
 from nightlatch.store.logins import Counted, LoginCandidate, find_candidate
 from nightlatch.usecases.count_attempt import counted_attempt
+from nightlatch.usecases.remember_used_up import refuse_from_memory
 from nightlatch.usecases.services import Services
 
 
@@ -45,6 +46,7 @@ async def check_password(services: Services, credentials: Credentials) -> Passwo
     if is_too_long(credentials.password):
         raise CredentialsRejected("password too long")
     attempt = _attempt(credentials)
+    refuse_from_memory(services, attempt)
     async with services.store.read() as connection:
         found = await find_candidate(connection, attempt)
     async with counted_attempt(services, attempt, found.counted) as begin:

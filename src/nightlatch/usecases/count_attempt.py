@@ -7,6 +7,7 @@ from nightlatch.model.attempt import Attempt
 from nightlatch.model.errors import CredentialsRejected, Throttled
 from nightlatch.store.logins import Counted
 from nightlatch.store.throttles import commit_lazily, count, judge
+from nightlatch.usecases.remember_used_up import refuse_from_memory, remember_used_up
 from nightlatch.usecases.services import Services
 
 Begin = Callable[[], Awaitable[None]]
@@ -23,7 +24,7 @@ async def counted_attempt(
     From an address that is known to the account, the block's failure alone is counted, against the account
     from there.
 
-    Raises Throttled, having written nothing, when the rate was used up before; StoreUnavailable when it
+    Raises Throttled, having counted nothing, when the rate was used up before; StoreUnavailable when it
     cannot count.
     """
     if counted.is_known:
@@ -36,18 +37,30 @@ async def counted_attempt(
                     under_way.failed_ahead = await count(connection, key, services.throttle.account)
                 raise
         return
-    throttle = services.throttle
-    wait = max(throttle.account.wait_seconds(counted.account), throttle.address.wait_seconds(counted.address))
-    if wait:
-        raise Throttled(wait, "account or address")
+    waits = []
+    for key, rate, ahead in (
+        (attempt.account, services.throttle.account, counted.account),
+        (attempt.address, services.throttle.address, counted.address),
+    ):
+        if wait := rate.wait_seconds(ahead):
+            waits.append(wait)
+            remember_used_up(services, attempt, key, rate)
+    if waits:
+        raise Throttled(max(waits), "account or address")
     yield lambda: _count(services, attempt)
 
 
 async def _count(services: Services, attempt: Attempt) -> None:
-    throttle = services.throttle
-    async with services.store.write() as connection:
-        await commit_lazily(connection)
-        # Accounts before addresses: so no two transactions wait for each other.
-        for key, rate in ((attempt.account, throttle.account), (attempt.address, throttle.address)):
-            if wait := await judge(connection, key, rate):
-                raise Throttled(wait, "account or address, at once")
+    # Of a flood that has waited for its turns, the first ones may have used up the rate.
+    refuse_from_memory(services, attempt)
+    # Accounts before addresses: so no two transactions wait for each other.
+    rates = (attempt.account, services.throttle.account), (attempt.address, services.throttle.address)
+    try:
+        async with services.store.write() as connection:
+            await commit_lazily(connection)
+            for key, rate in rates:
+                if wait := await judge(connection, key, rate):
+                    raise Throttled(wait, "account or address, at once")
+    except Throttled:
+        remember_used_up(services, attempt, key, rate)
+        raise

@@ -14,7 +14,7 @@ from nightlatch.store.throttles import judge
 from nightlatch.store.users import store_rehash
 from nightlatch.usecases.check_password import Credentials, PasswordShown, check_password
 from nightlatch.usecases.issue_token import allowed_time_to_live, issue_token
-from nightlatch.usecases.note_success import note_success, note_success_alone
+from nightlatch.usecases.note_success import note_success, note_success_alone, wait_noted
 from nightlatch.usecases.refuse_login import noting_refusals
 from nightlatch.usecases.services import Services
 
@@ -43,11 +43,13 @@ async def log_in(services: Services, login: Login) -> IssuedToken:
     with noting_refusals(services, credentials.username, credentials.organization_id, login.origin):
         shown = await check_password(services, credentials)
         try:
-            return await _issue(services, login, shown)
+            issued = await _issue(services, login, shown)
         except (InvalidValue, Throttled, TokenLimitReached):
             # The password was right all the same, and whoever asks again for it is not guessing.
             await note_success_alone(services, shown)
             raise
+    await wait_noted(services, shown)
+    return issued
 
 
 async def _issue(services: Services, login: Login, shown: PasswordShown) -> IssuedToken:

@@ -7,6 +7,7 @@ from nightlatch.fresh.fills import Fills
 from nightlatch.guard.password_rules import PasswordRules
 from nightlatch.guard.passwords import Passwords
 from nightlatch.guard.throttle import Throttle
+from nightlatch.guard.used_up import UsedUp
 from nightlatch.hot.currency import Currency
 from nightlatch.hot.lookup import Lookup
 from nightlatch.hot.refusals import Refusals
@@ -38,6 +39,7 @@ class Services(Memory):
     password_rules: PasswordRules
     schema: SchemaWatch
     throttle: Throttle
+    used_up: UsedUp
     refusals: Refusals
     session_limits: SessionLimits
     owners_may_change: frozenset[str]

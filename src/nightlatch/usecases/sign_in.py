@@ -11,7 +11,7 @@ from nightlatch.store.logins import lock_candidate
 from nightlatch.store.sessions import confirm_session, insert_session
 from nightlatch.usecases.check_password import Credentials, check_password
 from nightlatch.usecases.hold_session import hold_session
-from nightlatch.usecases.note_success import note_success
+from nightlatch.usecases.note_success import note_success, wait_noted
 from nightlatch.usecases.refuse_login import noting_refusals
 from nightlatch.usecases.services import Services
 
@@ -40,6 +40,7 @@ async def sign_in(services: Services, credentials: Credentials, origin: Origin) 
                     identity.email,
                 ),
             )
+    await wait_noted(services, shown)
     return secret
 
 
@@ -60,4 +61,5 @@ async def confirm_password(services: Services, session: Session, password: str, 
                 raise CredentialsRejected("changed during login")
             await confirm_session(connection, session, secret)
             await note_success(services, connection, shown)
+    await wait_noted(services, shown)
     return secret

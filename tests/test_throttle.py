@@ -4,6 +4,7 @@ import asyncio
 import secrets
 from collections import Counter
 from collections.abc import Awaitable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -94,11 +95,34 @@ def attempt(person: Person, address: str = "") -> Attempt:
     )
 
 
+@contextmanager
+def nothing_counted(accounts: Accounts) -> Iterator[None]:
+    """The database refuses new counts."""
+    sqlite = accounts.engines.sqlite_file is not None
+    if sqlite:
+        accounts.sql("CREATE TRIGGER broken BEFORE INSERT ON throttle BEGIN SELECT * FROM missing; END")
+    else:
+        accounts.sql(
+            "CREATE FUNCTION broken() RETURNS trigger LANGUAGE plpgsql "
+            "AS $$ BEGIN RAISE EXCEPTION 'x'; END $$"
+        )
+        accounts.sql("CREATE TRIGGER broken BEFORE INSERT ON throttle FOR EACH ROW EXECUTE FUNCTION broken()")
+    try:
+        yield
+    finally:
+        accounts.sql("DROP TRIGGER broken" if sqlite else "DROP FUNCTION broken CASCADE")
+
+
 def pass_time(accounts: Accounts, key: bytes, seconds: float) -> None:
     """As if so much time had passed for one key, and for what is remembered."""
     used_up = accounts.services.used_up
     now = used_up.now
     used_up.now = lambda: now() + seconds
+    make_earlier(accounts, key, seconds)
+
+
+def make_earlier(accounts: Accounts, key: bytes, seconds: float) -> None:
+    """As if so much time had passed for one key, in the database alone."""
     earlier = (
         f"free_at - {int(seconds * 1_000_000)}"
         if accounts.engines.sqlite_file is not None
@@ -455,25 +479,12 @@ def test_what_cannot_be_counted_is_refused(database: Database, throttled: Accoun
     person, known = throttled.add_person(), throttled.add_person()
     home = new_address()
     log_in_from(throttled, known, home)
-    sqlite = throttled.engines.sqlite_file is not None
-    if sqlite:
-        throttled.sql("CREATE TRIGGER broken BEFORE INSERT ON throttle BEGIN SELECT * FROM missing; END")
-    else:
-        throttled.sql(
-            "CREATE FUNCTION broken() RETURNS trigger LANGUAGE plpgsql "
-            "AS $$ BEGIN RAISE EXCEPTION 'x'; END $$"
-        )
-        throttled.sql(
-            "CREATE TRIGGER broken BEFORE INSERT ON throttle FOR EACH ROW EXECUTE FUNCTION broken()"
-        )
-    try:
+    with nothing_counted(throttled):
         with pytest.raises(StoreUnavailable):
             log_in_from(throttled, person, new_address())
         with pytest.raises(StoreUnavailable):
             guess(throttled, known, home)
         log_in_from(throttled, known, home)  # nothing to count
-    finally:
-        throttled.sql("DROP TRIGGER broken" if sqlite else "DROP FUNCTION broken CASCADE")
     log_in_from(throttled, person, new_address())
 
 

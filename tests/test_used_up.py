@@ -16,9 +16,9 @@ from nightlatch.guard.used_up import (
     REST_SECONDS,
     UsedUp,
 )
-from nightlatch.model.attempt import Attempt, announcement_key, client_network
+from nightlatch.model.attempt import announcement_key
 from nightlatch.model.errors import Throttled
-from nightlatch.model.names import OrganizationId, Role, normalize_email
+from nightlatch.model.names import OrganizationId, Role
 from nightlatch.model.origin import Origin
 from nightlatch.store.throttles import count
 from nightlatch.usecases.accept_invitation import accept_invitation
@@ -31,7 +31,7 @@ from nightlatch.usecases.sign_in import confirm_password, sign_in
 from tests.accounts import PASSWORD, Accounts, Person
 from tests.conftest import Database
 from tests.console_people import signed_in
-from tests.test_throttle import guess, login, new_address, pass_time
+from tests.test_throttle import attempt, guess, login, make_earlier, new_address, nothing_counted, pass_time
 
 pytestmark = pytest.mark.every_release
 
@@ -68,12 +68,6 @@ def throttled(database: Database) -> Iterator[Accounts]:
     accounts = Accounts(database.url, **RATES)
     yield accounts
     accounts.close()
-
-
-def attempt(person: Person, address: str) -> Attempt:
-    return Attempt(
-        normalize_email(person.username), OrganizationId(person.organization_id), client_network(address)
-    )
 
 
 def forget_counts(accounts: Accounts) -> None:
@@ -161,14 +155,7 @@ def test_a_remembered_rate_lets_through_when_its_time_has_come(throttled: Accoun
     guess_often(throttled, person, OFTEN - 1)
     seconds = REMEMBERED_SECONDS / 2
     throttle = throttled.services.throttle
-    sooner = throttle.account.interval - seconds
-    change = (
-        f"free_at - {int(sooner * 1_000_000)}"
-        if throttled.engines.sqlite_file is not None
-        else f"free_at - interval '{sooner} seconds'"
-    )
-    key = attempt(person, "").account
-    throttled.sql(f"UPDATE throttle SET free_at = {change} WHERE key = :key", key=key)
+    make_earlier(throttled, attempt(person, "").account, throttle.account.interval - seconds)
     assert guess(throttled, person, new_address()) is not None
     forget_counts(throttled)
     assert guess(throttled, person, new_address()) is not None
@@ -266,22 +253,9 @@ def test_who_is_refused_is_refused_also_where_nothing_can_be_announced(
 ) -> None:
     person = throttled.add_person()
     guess_often(throttled, person, OFTEN - 1)
-    sqlite = throttled.engines.sqlite_file is not None
-    if sqlite:
-        throttled.sql("CREATE TRIGGER broken BEFORE INSERT ON throttle BEGIN SELECT * FROM missing; END")
-    else:
-        throttled.sql(
-            "CREATE FUNCTION broken() RETURNS trigger LANGUAGE plpgsql "
-            "AS $$ BEGIN RAISE EXCEPTION 'x'; END $$"
-        )
-        throttled.sql(
-            "CREATE TRIGGER broken BEFORE INSERT ON throttle FOR EACH ROW EXECUTE FUNCTION broken()"
-        )
-    try:
+    with nothing_counted(throttled):
         guess_often(throttled, person)
         assert throttled.services.used_up.wait_seconds(attempt(person, new_address())) == 0
-    finally:
-        throttled.sql("DROP TRIGGER broken" if sqlite else "DROP FUNCTION broken CASCADE")
     guess_often(throttled, person)
     assert throttled.services.used_up.wait_seconds(attempt(person, new_address())) == 0
     watch.seconds += REST_SECONDS

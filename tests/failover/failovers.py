@@ -83,6 +83,7 @@ class Failovers:
 
     def hold(self, seconds: tuple[float, float]) -> None:
         """Let time pass: the length of what is under way."""
+        # A part of the scenario: other processes go on meanwhile, and nothing is to have happened after it.
         time.sleep(self.chance.uniform(*seconds))
 
     def _live_deposed(self, deposed: Replica) -> int:

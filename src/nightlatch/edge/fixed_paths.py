@@ -14,7 +14,7 @@ from nightlatch.model.errors import NightlatchError
 class FixedPaths:
     """In front of the router: answers for these paths, and passes on all others.
 
-    Those take longer than most of what is done here for a request.
+    Middleware and search together take longer than most endpoints do.
     """
 
     def __init__(self, app: ASGIApp, endpoints: Mapping[str, Handler]) -> None:

@@ -1,4 +1,4 @@
-"""Refuse from memory what the database has just refused, but nobody who has become known since."""
+"""Refuse from memory where the database has just refused, but nobody who has become known since."""
 
 import asyncio
 from contextlib import suppress

@@ -16,6 +16,8 @@ CONNECTIONS_MAX: Final = 2_000
 CONNECTIONS_MIN: Final = 64
 """Taken in turn, so that every process of the server gets its share."""
 WRONG: Final = "a wrong password"
+OWNER_SECONDS: Final = 2.0
+"""How long the owner waits between logins: each takes a core's time for a hash, whoever guesses or not."""
 
 
 @dataclass(slots=True)
@@ -45,7 +47,7 @@ def guess(
     per_second: int,
     seconds: float,
 ) -> Guesses:
-    """Guess at the accounts in turn; meanwhile the owner logs in from home, time and again."""
+    """Guess at the accounts in turn, not at all at 0 `per_second`; meanwhile the owner logs in from home."""
     return uvloop.run(_guess(port, accounts, address, owner, home, per_second, seconds))
 
 
@@ -73,7 +75,7 @@ async def _guess(
             asked = time.perf_counter()
             seen.owner[await client.log_in(body, home)] += 1
             seen.owner_seconds_most = max(seen.owner_seconds_most, time.perf_counter() - asked)
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(OWNER_SECONDS)
 
     logging_in = asyncio.create_task(log_in_owner())
     under_way: set[asyncio.Task[None]] = set()

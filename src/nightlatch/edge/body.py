@@ -4,6 +4,7 @@ import codecs
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
@@ -22,6 +23,7 @@ MULTIPART: Final = "multipart/form-data"
 FORM_FIELDS_MAX: Final = 1000
 FILES_MAX: Final = 100
 _CONTENT_TYPE_CHARACTERS_MAX: Final = 256
+_CONTENT_TYPES_REMEMBERED: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,7 @@ def _unsupported(content_type: str) -> Answer:
     return detail(415, f'Unsupported media type "{content_type}" in request.')
 
 
+@lru_cache(_CONTENT_TYPES_REMEMBERED)
 def _media_type(content_type: str) -> tuple[str, Mapping[bytes, bytes]]:
     if len(content_type) > _CONTENT_TYPE_CHARACTERS_MAX:
         return "", {}

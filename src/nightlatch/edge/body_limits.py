@@ -7,7 +7,6 @@ answer. So what is left of a body is read and dropped first, within bounds of it
 import asyncio
 from typing import Final
 
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from nightlatch.edge.answers import Answer, detail
@@ -41,15 +40,17 @@ class BodyLimits:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on; scopes without a body pass untouched."""
-        if scope["type"] != "http" or not _has_body(Headers(scope=scope)):
+        headers = dict(scope["headers"]) if scope["type"] == "http" else {}
+        length = headers.get(b"content-length", b"0")
+        if length == b"0" and b"transfer-encoding" not in headers:
             await self._app(scope, receive, send)
             return
-        body = _Body(receive, send, self._seconds_max, _declared_bytes(Headers(scope=scope)))
+        body = _Body(receive, send, self._seconds_max, _declared_bytes(length))
         await self._app(scope, body.receive, body.send)
 
 
 class _Body:
-    def __init__(self, receive: Receive, send: Send, seconds_max: float, declared: int | None) -> None:
+    def __init__(self, receive: Receive, send: Send, seconds_max: float, declared: int) -> None:
         self._receive = receive
         self._send = send
         self._seconds_max = seconds_max
@@ -61,7 +62,7 @@ class _Body:
     async def receive(self) -> Message:
         if self._ended:
             return await self._receive()
-        if self._declared is not None and self._declared > BODY_BYTES_MAX:
+        if self._declared > BODY_BYTES_MAX:
             raise too_large()
         try:
             async with asyncio.timeout_at(self._deadline):
@@ -90,7 +91,7 @@ class _Body:
         return message
 
     async def _drain(self) -> None:
-        if self._declared is not None and self._declared > DRAIN_BYTES_MAX:
+        if self._declared > DRAIN_BYTES_MAX:
             return
         try:
             async with asyncio.timeout(DRAIN_SECONDS_MAX):
@@ -100,10 +101,6 @@ class _Body:
             pass
 
 
-def _has_body(headers: Headers) -> bool:
-    return "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
-
-
-def _declared_bytes(headers: Headers) -> int | None:
-    length = headers.get("content-length", "")
-    return int(length) if length.isascii() and length.isdigit() and len(length) < 20 else None
+def _declared_bytes(length: bytes) -> int:
+    # What is no number of bytes, the server has refused, or does not go by.
+    return int(length) if length.isdigit() and len(length) < 20 else 0

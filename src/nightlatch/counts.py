@@ -4,6 +4,7 @@ Counting takes no lock and calls nobody; a server hands the numbers on once a se
 where nobody does, as in a command, they are forgotten with the process.
 """
 
+from bisect import bisect_left
 from collections import Counter
 from typing import Final
 
@@ -35,14 +36,34 @@ VERDICTS: Final = (
 )
 """For each cell the verdict, its reason, and who knew it."""
 
-WAITS_MAX: Final = 100_000
-"""Durations that are kept until somebody takes them: where nobody does, memory stays bounded."""
+REQUEST_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
+WAIT_SECONDS: Final = (0.001, 0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.6, 1, 2, 5, 12)
+
+
+class Durations:
+    """How many durations there were of each length, and the sum of all in seconds.
+
+    `counts` has a place for those of at most each bound, and more than the bound before it, and one more
+    for those beyond all bounds.
+    """
+
+    __slots__ = ("bounds", "counts", "total")
+
+    def __init__(self, bounds: tuple[float, ...]) -> None:
+        self.bounds: Final = bounds
+        self.counts: Final = [0] * (len(bounds) + 1)
+        self.total = 0.0
+
+    def add(self, seconds: float) -> None:
+        """One more."""
+        self.counts[bisect_left(self.bounds, seconds)] += 1
+        self.total += seconds
 
 
 class Counts:
-    """Numbers that only grow, and durations in seconds since they were taken last."""
+    """Numbers that only grow, and durations since they were taken last."""
 
-    __slots__ = ("database_errors", "logins", "requests", "revocation_waits", "verdicts")
+    __slots__ = ("_requests", "_revocation_waits", "database_errors", "logins", "verdicts")
 
     def __init__(self) -> None:
         self.verdicts: Final = [0] * len(VERDICTS)
@@ -50,26 +71,27 @@ class Counts:
         """By outcome: `accepted`, or the code of the error."""
         self.database_errors: Final[Counter[str]] = Counter()
         """By what was asked: `read`, `write` or `feed`."""
-        self.revocation_waits: list[float] = []
-        self.requests: list[tuple[str, str, float]] = []
-        """Route, class of the status (2xx), seconds."""
+        self._revocation_waits = Durations(WAIT_SECONDS)
+        self._requests: dict[tuple[str, int], Durations] = {}
 
     def revocation(self, seconds: float) -> None:
         """Tokens were ended, and that was in force so long after its commit."""
-        if len(self.revocation_waits) < WAITS_MAX:
-            self.revocation_waits.append(seconds)
+        self._revocation_waits.add(seconds)
 
     def request(self, route: str, status: int, seconds: float) -> None:
         """A request was answered."""
-        if len(self.requests) < WAITS_MAX:
-            self.requests.append((route, f"{status // 100}xx", seconds))
+        key = (route, status // 100)
+        durations = self._requests.get(key)
+        if durations is None:
+            durations = self._requests[key] = Durations(REQUEST_SECONDS)
+        durations.add(seconds)
 
-    def take_revocation_waits(self) -> list[float]:
+    def take_revocation_waits(self) -> Durations:
         """Those since the last call."""
-        taken, self.revocation_waits = self.revocation_waits, []
+        taken, self._revocation_waits = self._revocation_waits, Durations(WAIT_SECONDS)
         return taken
 
-    def take_requests(self) -> list[tuple[str, str, float]]:
-        """Those since the last call."""
-        taken, self.requests = self.requests, []
+    def take_requests(self) -> dict[tuple[str, int], Durations]:
+        """Those since the last call, by route and class of the status: 2 for 200 to 299."""
+        taken, self._requests = self._requests, {}
         return taken

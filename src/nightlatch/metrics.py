@@ -15,11 +15,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
-from nightlatch.counts import VERDICTS
+from nightlatch.counts import REQUEST_SECONDS, VERDICTS, WAIT_SECONDS, Durations
 from nightlatch.log import lines_dropped
 
 if TYPE_CHECKING:
-    from prometheus_client import Counter
+    from prometheus_client import Counter, Histogram
 
     from nightlatch.usecases.services import Services
 
@@ -27,8 +27,6 @@ FLUSH_SECONDS: Final = 1.0
 
 _FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
 _MEMORY: Final = "/dev/shm"  # noqa: S108 - a folder of our own is made in it
-_REQUEST_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
-_WAIT_SECONDS: Final = (0.001, 0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.6, 1, 2, 5, 12)
 _LOGINS: Final = (
     "accepted",
     "credentials_rejected",
@@ -85,7 +83,7 @@ class Metrics:
             "nightlatch_revocation_wait_seconds",
             "From a revocation's commit until it is in force everywhere.",
             registry=own,
-            buckets=_WAIT_SECONDS,
+            buckets=WAIT_SECONDS,
         )
         self._age = gauge(
             "nightlatch_memory_age_seconds", "Since the last read of the change feed began.", "livemax"
@@ -106,7 +104,7 @@ class Metrics:
             "Requests but verify.",
             ("route", "status"),
             registry=own,
-            buckets=_REQUEST_SECONDS,
+            buckets=REQUEST_SECONDS,
         )
         self._dropped = counter("nightlatch_log_lines_dropped", "Log lines nobody took.")
         self._flushed: dict[Counter, float] = {}
@@ -123,10 +121,9 @@ class Metrics:
             self._raise(self._logins.labels(outcome), count)
         for operation, count in counts.database_errors.items():
             self._raise(self._database_errors.labels(operation), count)
-        for seconds in counts.take_revocation_waits():
-            self._revocations.observe(seconds)
-        for route, status, seconds in counts.take_requests():
-            self._requests.labels(route, status).observe(seconds)
+        add_durations(self._revocations, counts.take_revocation_waits())
+        for (route, status), durations in counts.take_requests().items():
+            add_durations(self._requests.labels(route, f"{status}xx"), durations)
         self._raise(self._lapsed, services.currency.lapsed_seconds())
         self._raise(self._hashes, services.passwords.hashed)
         self._raise(self._dropped, lines_dropped())
@@ -153,6 +150,17 @@ class Metrics:
         for route in routes:
             for status in _STATUS_CLASSES:
                 self._requests.labels(route, status)
+
+
+def add_durations(histogram: "Histogram", durations: Durations) -> None:
+    """Have the histogram hold what it would if each duration had been observed; the bounds are the same.
+
+    One by one, those of a busy second would hold up the event loop for milliseconds.
+    """
+    histogram._sum.inc(durations.total)
+    for bucket, count in zip(histogram._buckets, durations.counts, strict=True):
+        if count:
+            bucket.inc(count)
 
 
 class Exposition:

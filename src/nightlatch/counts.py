@@ -38,6 +38,7 @@ VERDICTS: Final = (
 
 REQUEST_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
 WAIT_SECONDS: Final = (0.001, 0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.6, 1, 2, 5, 12)
+"""How finely durations are told apart: those of requests, and waits for revocations to be in force."""
 
 
 class Durations:

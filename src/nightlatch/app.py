@@ -4,12 +4,14 @@ import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
+from pathlib import Path
 
 from nightlatch.clock import Clock, SystemClock
 from nightlatch.counts import Counts
 from nightlatch.fresh.fills import Fills
 from nightlatch.fresh.lease import Lease
 from nightlatch.fresh.shared_file import SharedFile
+from nightlatch.guard.hash_share import HashShare
 from nightlatch.guard.password_rules import PasswordRules
 from nightlatch.guard.passwords import Passwords
 from nightlatch.guard.throttle import Throttle
@@ -63,10 +65,14 @@ def built_memory(settings: Settings, engines: Engines, spans: Spans = NO_SPANS) 
 
 @asynccontextmanager
 async def built_services(
-    settings: Settings, engines: Engines, spans: Spans = NO_SPANS
+    settings: Settings, engines: Engines, spans: Spans = NO_SPANS, folder: Path | None = None
 ) -> AsyncIterator[Services]:
-    """What use cases work with, on those engines; threads end when the block ends."""
-    passwords = built_passwords(settings, spans)
+    """What use cases work with, on those engines; threads end when the block ends.
+
+    `folder` is what a server's processes have in common.
+    """
+    share = None if folder is None else HashShare(folder, max(1, len(os.sched_getaffinity(0)) // 2))
+    passwords = built_passwords(settings, spans, share)
     throttle = Throttle(
         account=settings.failed_logins_per_account,
         address=settings.failed_logins_per_address,
@@ -101,9 +107,11 @@ async def built_services(
     finally:
         await used_up.close()
         passwords.close()
+        if share is not None:
+            share.close()
 
 
-def built_passwords(settings: Settings, spans: Spans = NO_SPANS) -> Passwords:
+def built_passwords(settings: Settings, spans: Spans = NO_SPANS, share: HashShare | None = None) -> Passwords:
     """Hashing as the settings have it; whoever asked for it closes it."""
     return Passwords(
         memory_kib=settings.password_hash_memory_kib,
@@ -112,6 +120,7 @@ def built_passwords(settings: Settings, spans: Spans = NO_SPANS) -> Passwords:
         threads=hash_threads(settings),
         wait_seconds=settings.password_hash_wait_seconds,
         spans=spans,
+        share=share,
     )
 
 

@@ -176,7 +176,7 @@ async def _built(settings: Settings, folder: Path) -> AsyncIterator[Any]:
     async with (
         running_traces(settings.traces) as spans,
         opened_engines(settings) as engines,
-        built_services(settings, engines, spans) as services,
+        built_services(settings, engines, spans, folder) as services,
         running_background(services, engines, settings.use_flush_seconds, retention),
         running_metrics(Metrics(services, timed_routes(services), folder)),
     ):

@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 
+from nightlatch.guard.hash_share import HashShare
 from nightlatch.model.errors import Overloaded
 from nightlatch.spans import NO_SPANS, Part, Spans
 
@@ -58,6 +59,7 @@ class HashThreads:
         self._door = asyncio.Lock()
         self._waiting = 0
         self._last_seconds: deque[float] = deque(maxlen=LAST_HASHES)
+        self._passed: deque[float] = deque(maxlen=LAST_HASHES)
         self._pool = ThreadPoolExecutor(
             threads, thread_name_prefix="password-hash", initializer=_give_way_to_requests
         )
@@ -71,16 +73,17 @@ class HashThreads:
         work: Callable[[], _Result],
         begin: Callable[[], Awaitable[None]] | None = None,
         preferred: bool = False,
+        share: HashShare | None = None,
     ) -> _Result:
         """The result of the work. Raises Overloaded when its turn does not come in time.
 
         When it has its turn, `begin` is awaited first: what it raises is raised, and the work not done.
-        With `preferred` it waits behind one at most that is not.
+        With `preferred` it waits behind one at most that is not, with `share` for a slot of it as well.
         """
         self.pending += 1
         try:
             with self._spans.part("wait for hash") as part:
-                return await self._run(work, begin, preferred, part)
+                return await self._run(work, begin, preferred, share, part)
         finally:
             self.pending -= 1
 
@@ -89,45 +92,64 @@ class HashThreads:
         work: Callable[[], _Result],
         begin: Callable[[], Awaitable[None]] | None,
         preferred: bool,
+        share: HashShare | None,
         part: Part,
     ) -> _Result:
         until = time.monotonic() + self._wait_seconds
-        await self._turn(preferred)
+        slot = await self._turn(preferred, share)
         try:
             if begin is not None:
                 await begin()
         except BaseException:
             self._turns.release()
+            if share is not None:
+                share.give_back(slot)
             raise
         waiting: asyncio.Future[_Result] = asyncio.get_running_loop().create_future()
 
         def in_time() -> tuple[_Result, float]:
             begun = time.monotonic()
-            if begun > until or waiting.cancelled():
-                raise self._overloaded()
-            part.next("hash")
             try:
-                return work(), time.monotonic() - begun
+                if begun > until or waiting.cancelled():
+                    raise self._overloaded()
+                part.next("hash")
+                try:
+                    return work(), time.monotonic() - begun
+                finally:
+                    part.end()
             finally:
-                part.end()
+                if share is not None:
+                    share.give_back(slot)
 
         with self._lock:
             self._under_way += 1
         self._pool.submit(in_time).add_done_callback(lambda done: self._finish(waiting, done))
         return await waiting
 
-    async def _turn(self, preferred: bool) -> None:
-        at_least = self._waiting * min(self._last_seconds, default=0.0)
-        if not preferred and at_least > self._wait_seconds * self.threads:
+    async def _turn(self, preferred: bool, share: HashShare | None) -> int | None:
+        at_least = self._waiting * min(self._last_seconds, default=0.0) / self.threads
+        if share is not None and self._passed:
+            at_least = max(at_least, self._waiting * sum(self._passed) / len(self._passed))
+        if not preferred and at_least > self._wait_seconds:
             raise self._overloaded()
         self._waiting += not preferred
         try:
             async with asyncio.timeout(self._wait_seconds):
                 if preferred:
                     await self._turns.acquire()
-                else:
-                    async with self._door:
-                        await self._turns.acquire()
+                    return None
+                async with self._door:
+                    begun = time.monotonic()
+                    await self._turns.acquire()
+                    if share is None:
+                        return None
+                    try:
+                        slot = await share.take()
+                    except BaseException:
+                        self._turns.release()
+                        raise
+                    self._passed.append(time.monotonic() - begun)
+                    return slot
         except TimeoutError:
             raise self._overloaded() from None
         finally:

@@ -6,6 +6,7 @@ normalised is decision record 0002: NFKC, as NIST SP 800-63B-4 section 3.1.1.2 a
 
 import secrets
 import unicodedata
+from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -17,6 +18,7 @@ from nightlatch.guard.django_passwords import (
     is_django_hash,
     is_partly_checked,
 )
+from nightlatch.guard.hash_share import HashShare
 from nightlatch.guard.hash_threads import HashThreads
 from nightlatch.spans import NO_SPANS, Spans
 
@@ -36,6 +38,10 @@ def is_too_long(password: str) -> bool:
     )
 
 
+LAST_SHOWN: Final = 8
+"""Passwords that strangers have shown last; while more of them were wrong than right, they are guessing."""
+
+
 class Passwords:
     """Hashes and checks passwords; memory and processor time are bounded by `threads`."""
 
@@ -48,7 +54,10 @@ class Passwords:
         threads: int,
         wait_seconds: float,
         spans: Spans = NO_SPANS,
+        share: HashShare | None = None,
     ) -> None:
+        self._share = share
+        self._shown: deque[bool] = deque(maxlen=LAST_SHOWN)
         self._hasher = PasswordHasher(time_cost=time_cost, memory_cost=memory_kib, parallelism=parallelism)
         self._threads = HashThreads(threads, wait_seconds, spans)
         # Unknown accounts are checked against this, at the price of a real one.
@@ -82,7 +91,17 @@ class Passwords:
         Raises Overloaded when its turn does not come in time, and what `begin` raises, which is awaited
         when it has. With `preferred` it does not wait behind all those that are not.
         """
-        return await self._threads.run(lambda: self._verify(password, password_hash), begin, preferred)
+        share = None if preferred or not self._are_guessing() else self._share
+        matched = await self._threads.run(
+            lambda: self._verify(password, password_hash), begin, preferred, share
+        )
+        if not preferred:
+            self._shown.append(matched)
+        return matched
+
+    def _are_guessing(self) -> bool:
+        """Whether more of what strangers have shown last was wrong than right."""
+        return self._shown.count(False) > self._shown.count(True)
 
     def needs_rehash(self, password_hash: str, password: str) -> bool:
         """Whether the hash was made with other parameters than are set now, or by Django.

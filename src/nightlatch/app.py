@@ -69,7 +69,7 @@ async def built_services(
 ) -> AsyncIterator[Services]:
     """What use cases work with, on those engines; threads end when the block ends.
 
-    `folder` is what a server's processes have in common.
+    `folder` is what a server's processes have in common: in it strangers who guess share half of the cores.
     """
     share = None if folder is None else HashShare(folder, max(1, len(os.sched_getaffinity(0)) // 2))
     passwords = built_passwords(settings, spans, share)

@@ -1,9 +1,9 @@
 """The share of a node's processors that goes to hashes for strangers while they guess.
 
 A hash holds a processor for as long as hundreds of verifications take. Whoever guesses from everywhere could
-hold all of them; so while most of what strangers show is wrong, as many of their hashes are computed at once
-as the node has slots, over all its processes. A slot is a lock on a file: the system gives it back when a
-process dies.
+hold all of them; so while more of what strangers show is wrong than right, as many of their hashes are
+computed at once as the node has slots, over all its processes. A slot is a lock on a file: the system gives
+it back when a process dies.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ import secrets
 from pathlib import Path
 from typing import Final
 
-POLL_SECONDS: Final = 0.003
+POLL_SECONDS: Final = 0.005
 """A small part of what a hash takes."""
 PATIENCE_SECONDS: Final = 1.0
 """Whoever has waited for so long goes on without a slot: a process that was stopped keeps its own."""

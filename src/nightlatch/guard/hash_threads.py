@@ -59,6 +59,7 @@ class HashThreads:
         self._door = asyncio.Lock()
         self._waiting = 0
         self._last_seconds: deque[float] = deque(maxlen=LAST_HASHES)
+        # How long whoever needed a slot had to wait once it was first at the door.
         self._passed: deque[float] = deque(maxlen=LAST_HASHES)
         self._pool = ThreadPoolExecutor(
             threads, thread_name_prefix="password-hash", initializer=_give_way_to_requests

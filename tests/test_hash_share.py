@@ -147,6 +147,31 @@ def test_strangers_share_slots_only_while_most_of_what_they_show_is_wrong(
     assert run(seen()) == [True, False, False]
 
 
+def test_a_crowd_that_waits_behind_a_guess_shares_nothing_once_its_passwords_are_right(
+    share: Callable[[int], HashShare], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hash_share, "PATIENCE_SECONDS", 30.0)
+    one, other = share(1), share(1)
+
+    async def crowd() -> list[bool]:
+        hasher = passwords(one)
+        try:
+            stored = await hasher.hash("a password")
+            await guess(hasher, 1)
+            slot = await other.take()
+            all_at_once = [asyncio.create_task(hasher.matches("a password", stored)) for _ in range(20)]
+            assert await is_held_up(all_at_once[0])
+            other.give_back(slot)
+            # Whoever was first in the queue by then had its slot to wait for.
+            await asyncio.gather(*all_at_once[:5])
+            await other.take()
+            return await asyncio.gather(*all_at_once)
+        finally:
+            hasher.close()
+
+    assert run(crowd()) == [True] * 20
+
+
 def test_a_slot_comes_back_whatever_becomes_of_the_attempt(share: Callable[[int], HashShare]) -> None:
     class RefusedError(Exception):
         pass

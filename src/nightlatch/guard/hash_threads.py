@@ -40,6 +40,10 @@ def _give_way_to_requests() -> None:
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), niceness)
 
 
+def _nothing() -> None:
+    """Whoever had no slot has none to give back."""
+
+
 class HashThreads:
     """Runs work on so many threads; work that has not begun within `wait_seconds` is refused.
 
@@ -74,12 +78,13 @@ class HashThreads:
         work: Callable[[], _Result],
         begin: Callable[[], Awaitable[None]] | None = None,
         preferred: bool = False,
-        share: HashShare | None = None,
+        share: Callable[[], HashShare | None] = lambda: None,
     ) -> _Result:
         """The result of the work. Raises Overloaded when its turn does not come in time.
 
         When it has its turn, `begin` is awaited first: what it raises is raised, and the work not done.
-        With `preferred` it waits behind one at most that is not, with `share` for a slot of it as well.
+        With `preferred` it waits behind one at most that is not. Without, it is asked when it comes first
+        whether there is a `share`, and waits for a slot of that as well.
         """
         self.pending += 1
         try:
@@ -93,18 +98,17 @@ class HashThreads:
         work: Callable[[], _Result],
         begin: Callable[[], Awaitable[None]] | None,
         preferred: bool,
-        share: HashShare | None,
+        share: Callable[[], HashShare | None],
         part: Part,
     ) -> _Result:
         until = time.monotonic() + self._wait_seconds
-        slot = await self._turn(preferred, share)
+        give_back = await self._turn(preferred, share)
         try:
             if begin is not None:
                 await begin()
         except BaseException:
             self._turns.release()
-            if share is not None:
-                share.give_back(slot)
+            give_back()
             raise
         waiting: asyncio.Future[_Result] = asyncio.get_running_loop().create_future()
 
@@ -119,17 +123,17 @@ class HashThreads:
                 finally:
                     part.end()
             finally:
-                if share is not None:
-                    share.give_back(slot)
+                give_back()
 
         with self._lock:
             self._under_way += 1
         self._pool.submit(in_time).add_done_callback(lambda done: self._finish(waiting, done))
         return await waiting
 
-    async def _turn(self, preferred: bool, share: HashShare | None) -> int | None:
+    async def _turn(self, preferred: bool, share: Callable[[], HashShare | None]) -> Callable[[], None]:
+        """Wait for a turn, and give what gives back the slot that came with it."""
         at_least = self._waiting * min(self._last_seconds, default=0.0) / self.threads
-        if share is not None and self._passed:
+        if self._passed and share() is not None:
             at_least = max(at_least, self._waiting * sum(self._passed) / len(self._passed))
         if not preferred and at_least > self._wait_seconds:
             raise self._overloaded()
@@ -138,19 +142,20 @@ class HashThreads:
             async with asyncio.timeout(self._wait_seconds):
                 if preferred:
                     await self._turns.acquire()
-                    return None
+                    return _nothing
                 async with self._door:
                     begun = time.monotonic()
                     await self._turns.acquire()
-                    if share is None:
-                        return None
+                    slots = share()
+                    if slots is None:
+                        return _nothing
                     try:
-                        slot = await share.take()
+                        slot = await slots.take()
                     except BaseException:
                         self._turns.release()
                         raise
                     self._passed.append(time.monotonic() - begun)
-                    return slot
+                    return lambda: slots.give_back(slot)
         except TimeoutError:
             raise self._overloaded() from None
         finally:

@@ -91,17 +91,16 @@ class Passwords:
         Raises Overloaded when its turn does not come in time, and what `begin` raises, which is awaited
         when it has. With `preferred` it does not wait behind all those that are not.
         """
-        share = None if preferred or not self._are_guessing() else self._share
         matched = await self._threads.run(
-            lambda: self._verify(password, password_hash), begin, preferred, share
+            lambda: self._verify(password, password_hash), begin, preferred, self._strangers_share
         )
         if not preferred:
             self._shown.append(matched)
         return matched
 
-    def _are_guessing(self) -> bool:
-        """Whether more of what strangers have shown last was wrong than right."""
-        return self._shown.count(False) > self._shown.count(True)
+    def _strangers_share(self) -> HashShare | None:
+        """None unless more of what strangers have shown last was wrong than right."""
+        return self._share if self._shown.count(False) > self._shown.count(True) else None
 
     def needs_rehash(self, password_hash: str, password: str) -> bool:
         """Whether the hash was made with other parameters than are set now, or by Django.

@@ -16,6 +16,7 @@ import pytest
 
 from nightlatch.model.origin import Origin
 from nightlatch.model.token import PlainToken
+from nightlatch.store.sqlite_copy import taking_place
 from nightlatch.usecases.disable_user import disable_user
 from nightlatch.usecases.log_out import log_out
 from nightlatch.verifier import open_verifier
@@ -207,6 +208,14 @@ def test_a_restore_keeps_the_database_before(installation: Installation) -> None
     assert count(kept, "token") == 1
     assert count(installation.file, "token") == 0
     assert {path.stat().st_mode & 0o777 for path in installation.folder.glob("*.db*")} == {0o600}
+
+
+def test_two_restores_within_a_second_keep_both_databases(installation: Installation) -> None:
+    backup = installation.back_up()
+    for _ in range(2):
+        with taking_place(installation.file, backup, lambda _: None):
+            pass
+    assert len(installation.kept()) == 2
 
 
 def test_a_damaged_database_can_be_replaced(installation: Installation) -> None:

@@ -847,6 +847,7 @@ def test_h24_the_database_files_are_opened_in_known_places_only() -> None:
     assert opening == {
         "cli/main.py",  # /dev/null
         "cli/output.py",  # /dev/null
+        "guard/hash_share.py",  # lock files of its own
         "store/changes.py",
         "store/checkpoint.py",  # a lock file of its own
         "store/django_database.py",  # what is imported from, in a command's process

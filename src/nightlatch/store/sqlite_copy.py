@@ -82,7 +82,8 @@ def taking_place(database: Path, backup: Path, progress: Progress) -> Iterator[P
     """
     check_local(database)
     with held_alone(database), ExitStack() as stack:
-        moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+        # To the microsecond: a restore that was killed may have kept it under this second's name.
+        moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
         kept = database.with_name(f"{database.name}.before-restore-{moment}")
         existed = database.exists()
         if existed:

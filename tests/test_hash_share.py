@@ -1,10 +1,12 @@
 """While strangers guess, their hashes take a share of the node's processors, and nobody else's do."""
 
 import asyncio
+import os
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,8 @@ from nightlatch.guard import hash_share
 from nightlatch.guard.hash_share import HashShare
 from nightlatch.guard.passwords import Passwords
 from nightlatch.model.errors import Overloaded
+from tests.accounts import Accounts
+from tests.serving import Serving
 
 HOLD = """
 import asyncio, sys
@@ -98,10 +102,15 @@ def test_a_process_that_is_killed_gives_its_slot_back_and_one_that_is_stopped_is
     assert run(own.take()) == 0
 
 
-def passwords(share: HashShare, wait_seconds: float = 10.0) -> Passwords:
-    return Passwords(
+@contextmanager
+def passwords(share: HashShare, wait_seconds: float = 10.0) -> Iterator[Passwords]:
+    hasher = Passwords(
         memory_kib=8, time_cost=1, parallelism=1, threads=2, wait_seconds=wait_seconds, share=share
     )
+    try:
+        yield hasher
+    finally:
+        hasher.close()
 
 
 async def guess(hasher: Passwords, times: int) -> None:
@@ -109,10 +118,11 @@ async def guess(hasher: Passwords, times: int) -> None:
         assert not await hasher.matches("a wrong password", None)
 
 
-async def is_held_up(waiting: "asyncio.Task[bool]") -> bool:
-    """Whether it still waits after what is not held up would long have been answered."""
-    done, _ = await asyncio.wait([waiting], timeout=1.0)
-    return not done
+async def is_held_up(hasher: Passwords, stored: str, asked: "asyncio.Task[bool]") -> bool:
+    """Whether people at home, who come later and are not held up, are let in first, time and again."""
+    for _ in range(20):
+        assert await hasher.matches("a password", stored, preferred=True)
+    return not asked.done()
 
 
 def test_strangers_share_slots_only_while_most_of_what_they_show_is_wrong(
@@ -121,30 +131,21 @@ def test_strangers_share_slots_only_while_most_of_what_they_show_is_wrong(
     monkeypatch.setattr(hash_share, "PATIENCE_SECONDS", 30.0)
     one, other = share(1), share(1)
 
-    async def seen() -> list[bool]:
-        hasher = passwords(one)
-        slot = await other.take()
-        held_up = []
-        try:
+    async def seen() -> None:
+        with passwords(one) as hasher:
             stored = await hasher.hash("a password")
+            slot = await other.take()
             await guess(hasher, 1)
             guessing = asyncio.create_task(hasher.matches("a wrong password", None))
-            held_up.append(await is_held_up(guessing))
-            known = asyncio.create_task(hasher.matches("a password", stored, preferred=True))
-            held_up.append(await is_held_up(known))
+            assert await is_held_up(hasher, stored, guessing)
             other.give_back(slot)
-            await guessing
+            assert not await guessing
             for _ in range(2):
                 assert await hasher.matches("a password", stored)
-            slot = await other.take()
-            stranger = asyncio.create_task(hasher.matches("a password", stored))
-            held_up.append(await is_held_up(stranger))
-            return held_up
-        finally:
-            other.give_back(slot)
-            hasher.close()
+            await other.take()
+            assert await hasher.matches("a password", stored)
 
-    assert run(seen()) == [True, False, False]
+    run(seen())
 
 
 def test_a_crowd_that_waits_behind_a_guess_shares_nothing_once_its_passwords_are_right(
@@ -153,23 +154,43 @@ def test_a_crowd_that_waits_behind_a_guess_shares_nothing_once_its_passwords_are
     monkeypatch.setattr(hash_share, "PATIENCE_SECONDS", 30.0)
     one, other = share(1), share(1)
 
-    async def crowd() -> list[bool]:
-        hasher = passwords(one)
-        try:
+    async def crowd() -> None:
+        with passwords(one) as hasher:
             stored = await hasher.hash("a password")
             await guess(hasher, 1)
             slot = await other.take()
             all_at_once = [asyncio.create_task(hasher.matches("a password", stored)) for _ in range(20)]
-            assert await is_held_up(all_at_once[0])
+            assert await is_held_up(hasher, stored, all_at_once[0])
             other.give_back(slot)
             # Whoever was first in the queue by then had its slot to wait for.
             await asyncio.gather(*all_at_once[:5])
             await other.take()
-            return await asyncio.gather(*all_at_once)
-        finally:
-            hasher.close()
+            assert all(await asyncio.gather(*all_at_once))
 
-    assert run(crowd()) == [True] * 20
+    run(crowd())
+
+
+def test_who_would_wait_too_long_for_a_slot_is_turned_away_at_once(
+    share: Callable[[int], HashShare], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hash_share, "PATIENCE_SECONDS", 30.0)
+    one, other = share(1), share(1)
+
+    async def flood() -> None:
+        with passwords(one, wait_seconds=10.0) as hasher:
+            await guess(hasher, 1)
+            slot = await other.take()
+            # As if the last one had waited for a slot for a second: ten wait for ten seconds.
+            hasher._threads._passed.append(1.0)
+            waiting = [asyncio.create_task(hasher.matches("a wrong password", None)) for _ in range(11)]
+            await asyncio.sleep(0)
+            with pytest.raises(Overloaded):
+                await hasher.matches("a wrong password", None)
+            assert not any(task.done() for task in waiting)
+            other.give_back(slot)
+            assert not any(await asyncio.gather(*waiting))
+
+    run(flood())
 
 
 def test_a_slot_comes_back_whatever_becomes_of_the_attempt(share: Callable[[int], HashShare]) -> None:
@@ -180,9 +201,7 @@ def test_a_slot_comes_back_whatever_becomes_of_the_attempt(share: Callable[[int]
         raise RefusedError
 
     async def attempts() -> None:
-        own = share(1)
-        hasher = passwords(own)
-        try:
+        with passwords(share(1)) as hasher:
             await guess(hasher, 1)
             with pytest.raises(RefusedError):
                 await hasher.matches("a wrong password", None, refuse)
@@ -191,8 +210,6 @@ def test_a_slot_comes_back_whatever_becomes_of_the_attempt(share: Callable[[int]
             gone.cancel()
             await asyncio.gather(gone, return_exceptions=True)
             await guess(hasher, 1)
-        finally:
-            hasher.close()
         assert await share(1).take() == 0
 
     run(attempts())
@@ -205,8 +222,7 @@ def test_what_cannot_have_a_slot_in_time_is_turned_away(
     other = share(1)
 
     async def outcome() -> None:
-        hasher = passwords(share(1), wait_seconds=0.2)
-        try:
+        with passwords(share(1), wait_seconds=0.2) as hasher:
             await guess(hasher, 1)
             await other.take()
             for _ in range(10):  # more often than there are turns
@@ -214,7 +230,27 @@ def test_what_cannot_have_a_slot_in_time_is_turned_away(
                     await hasher.matches("a wrong password", None)
             other.give_back(0)
             await guess(hasher, 20)  # no turn was lost
-        finally:
-            hasher.close()
 
     run(outcome())
+
+
+def slots_open(pid: int) -> list[str]:
+    """The slots' files that a process has open; what else it has open may be closed meanwhile."""
+    paths = []
+    for file in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):
+            paths.append(os.readlink(file))
+    return sorted(path for path in paths if "/hash-slot-" in path)
+
+
+@pytest.mark.slow
+def test_all_workers_of_a_server_share_the_same_slots_for_half_of_the_cores(tmp_path: Path) -> None:
+    Accounts(f"sqlite:///{tmp_path}/nightlatch.db").close()
+    serving = Serving(f"sqlite:///{tmp_path}/nightlatch.db", tmp_path / "log", workers=3)
+    try:
+        serving.wait_ready(60)
+        opened = [slots_open(pid) for pid in serving.worker_pids()]
+    finally:
+        serving.stop()
+    assert len(opened[0]) == max(1, len(os.sched_getaffinity(0)) // 2)
+    assert opened == [opened[0]] * 3

@@ -2,25 +2,31 @@
 
 A hash holds a processor for as long as hundreds of verifications take. Whoever guesses from everywhere could
 hold all of them; so while more of what strangers show is wrong than right, as many of their hashes are
-computed at once as the node has slots, over all its processes. A slot is a lock on a file: the system gives
-it back when a process dies.
+computed at once as the node has slots, over all its processes, and none where a processor has something else
+to do. A slot is a lock on a file: the system gives it back when a process dies.
 """
 
 import asyncio
 import fcntl
 import os
 import secrets
+import time
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final
+
+from nightlatch.guard.idle_hasher import IdleHasher
 
 POLL_SECONDS: Final = 0.005
 """A small part of what a hash takes."""
 PATIENCE_SECONDS: Final = 1.0
 """Whoever has waited for so long goes on without a slot: a process that was stopped keeps its own."""
+RESTS: Final = float(os.environ.get("REST", "1"))
+"""How long a slot rests after a hash, as a multiple of what that took."""
 
 
 class HashShare:
-    """So many slots in that folder, for whatever processes name it. One task of a process waits at a time."""
+    """So many slots in that folder, for whatever processes name it; each of them hashes one at a time."""
 
     def __init__(self, folder: Path, slots: int) -> None:
         self._files: Final = [
@@ -29,6 +35,30 @@ class HashShare:
         ]
         # A lock belongs to the open file, which this process has once.
         self._taken: set[int] = set()
+        self._hasher = IdleHasher()
+        self._hashing = asyncio.Lock()
+        self._under_way: set[asyncio.Task[bool]] = set()
+        self._closed = False
+
+    async def matches(
+        self, password: str, password_hash: str, begin: Callable[[], Awaitable[None]] | None
+    ) -> bool:
+        """Whether the password is the hashed one; `begin` is awaited when the slot has come, before the hash.
+
+        Raises what `begin` raises, and OSError where there can be no process that hashes. When whoever asks
+        has gone, the slot is still kept until the hash is done.
+        """
+        slot = await self.take()
+        try:
+            if begin is not None:
+                await begin()
+        except BaseException:
+            self.give_back(slot)
+            raise
+        task = asyncio.create_task(self._hash(slot, password, password_hash))
+        self._under_way.add(task)
+        task.add_done_callback(self._end)
+        return await asyncio.shield(task)
 
     async def take(self) -> int | None:
         """A slot, to be given back; None after PATIENCE_SECONDS."""
@@ -41,15 +71,33 @@ class HashShare:
         return None
 
     def give_back(self, slot: int | None) -> None:
-        """Let another hash have it; from any thread."""
-        if slot is not None:
+        """Let another hash have it."""
+        if slot is not None and not self._closed:
             fcntl.flock(self._files[slot], fcntl.LOCK_UN)
             self._taken.discard(slot)
 
     def close(self) -> None:
-        """Give back everything."""
+        """Give back everything, and end what is under way."""
+        self._closed = True
+        for task in self._under_way:
+            task.cancel()
+        self._hasher.close()
         for file in self._files:
             os.close(file)
+
+    async def _hash(self, slot: int | None, password: str, password_hash: str) -> bool:
+        begun = time.monotonic()
+        try:
+            async with self._hashing:
+                return await self._hasher.matches(password, password_hash)
+        finally:
+            rest = RESTS * (time.monotonic() - begun)
+            asyncio.get_running_loop().call_later(rest, self.give_back, slot)
+
+    def _end(self, task: asyncio.Task[bool]) -> None:
+        self._under_way.discard(task)
+        if not task.cancelled():
+            task.exception()  # whoever waited has it; if nobody did, it is no news
 
     def _free(self) -> int | None:
         first = secrets.randbelow(len(self._files))

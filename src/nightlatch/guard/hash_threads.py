@@ -15,7 +15,6 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 
-from nightlatch.guard.hash_share import HashShare
 from nightlatch.model.errors import Overloaded
 from nightlatch.spans import NO_SPANS, Part, Spans
 
@@ -40,10 +39,6 @@ def _give_way_to_requests() -> None:
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), niceness)
 
 
-def _nothing() -> None:
-    """Whoever had no slot has none to give back."""
-
-
 class HashThreads:
     """Runs work on so many threads; work that has not begun within `wait_seconds` is refused.
 
@@ -63,8 +58,8 @@ class HashThreads:
         self._door = asyncio.Lock()
         self._waiting = 0
         self._last_seconds: deque[float] = deque(maxlen=LAST_HASHES)
-        # How long whoever needed a slot had to wait once it was first at the door.
-        self._passed: deque[float] = deque(maxlen=LAST_HASHES)
+        # How long whoever was done aside was first at the door.
+        self._aside_seconds: deque[float] = deque(maxlen=LAST_HASHES)
         self._pool = ThreadPoolExecutor(
             threads, thread_name_prefix="password-hash", initializer=_give_way_to_requests
         )
@@ -78,18 +73,18 @@ class HashThreads:
         work: Callable[[], _Result],
         begin: Callable[[], Awaitable[None]] | None = None,
         preferred: bool = False,
-        share: Callable[[], HashShare | None] = lambda: None,
+        aside: Callable[[], Callable[[], Awaitable[_Result]] | None] = lambda: None,
     ) -> _Result:
         """The result of the work. Raises Overloaded when its turn does not come in time.
 
         When it has its turn, `begin` is awaited first: what it raises is raised, and the work not done.
         With `preferred` it waits behind one at most that is not. Without, it is asked when it comes first
-        whether there is a `share`, and waits for a slot of that as well.
+        whether it is to be done `aside`: then it is what is awaited there, alone and within the same time.
         """
         self.pending += 1
         try:
             with self._spans.part("wait for hash") as part:
-                return await self._run(work, begin, preferred, share, part)
+                return await self._run(work, begin, preferred, aside, part)
         finally:
             self.pending -= 1
 
@@ -98,68 +93,60 @@ class HashThreads:
         work: Callable[[], _Result],
         begin: Callable[[], Awaitable[None]] | None,
         preferred: bool,
-        share: Callable[[], HashShare | None],
+        aside: Callable[[], Callable[[], Awaitable[_Result]] | None],
         part: Part,
     ) -> _Result:
         until = time.monotonic() + self._wait_seconds
-        give_back = await self._turn(preferred, share)
-        try:
-            if begin is not None:
-                await begin()
-        except BaseException:
-            self._turns.release()
-            give_back()
-            raise
-        waiting: asyncio.Future[_Result] = asyncio.get_running_loop().create_future()
-
-        def in_time() -> tuple[_Result, float]:
-            begun = time.monotonic()
-            try:
-                if begun > until or waiting.cancelled():
-                    raise self._overloaded()
-                part.next("hash")
-                try:
-                    return work(), time.monotonic() - begun
-                finally:
-                    part.end()
-            finally:
-                give_back()
-
-        with self._lock:
-            self._under_way += 1
-        self._pool.submit(in_time).add_done_callback(lambda done: self._finish(waiting, done))
-        return await waiting
-
-    async def _turn(self, preferred: bool, share: Callable[[], HashShare | None]) -> Callable[[], None]:
-        """Wait for a turn, and give what gives back the slot that came with it."""
-        at_least = self._waiting * min(self._last_seconds, default=0.0) / self.threads
-        if self._passed and share() is not None:
-            at_least = max(at_least, self._waiting * sum(self._passed) / len(self._passed))
-        if not preferred and at_least > self._wait_seconds:
+        if not preferred and self._waits_at_least(aside() is not None) > self._wait_seconds:
             raise self._overloaded()
         self._waiting += not preferred
         try:
             async with asyncio.timeout(self._wait_seconds):
                 if preferred:
                     await self._turns.acquire()
-                    return _nothing
-                async with self._door:
-                    begun = time.monotonic()
-                    await self._turns.acquire()
-                    slots = share()
-                    if slots is None:
-                        return _nothing
-                    try:
-                        slot = await slots.take()
-                    except BaseException:
-                        self._turns.release()
-                        raise
-                    self._passed.append(time.monotonic() - begun)
-                    return lambda: slots.give_back(slot)
+                else:
+                    async with self._door:
+                        begun = time.monotonic()
+                        await self._turns.acquire()
+                        if (instead := aside()) is not None:
+                            self._turns.release()
+                            result = await instead()
+                            self.hashed += 1
+                            self._aside_seconds.append(time.monotonic() - begun)
+                            return result
         except TimeoutError:
             raise self._overloaded() from None
         finally:
             self._waiting -= not preferred
+        try:
+            if begin is not None:
+                await begin()
+        except BaseException:
+            self._turns.release()
+            raise
+        waiting: asyncio.Future[_Result] = asyncio.get_running_loop().create_future()
+
+        def in_time() -> tuple[_Result, float]:
+            begun = time.monotonic()
+            if begun > until or waiting.cancelled():
+                raise self._overloaded()
+            part.next("hash")
+            try:
+                return work(), time.monotonic() - begun
+            finally:
+                part.end()
+
+        with self._lock:
+            self._under_way += 1
+        self._pool.submit(in_time).add_done_callback(lambda done: self._finish(waiting, done))
+        return await waiting
+
+    def _waits_at_least(self, aside: bool) -> float:
+        """How many seconds whoever joins the queue now has to wait in it, as far as can be told."""
+        seconds = min(self._last_seconds, default=0.0) / self.threads
+        if aside and self._aside_seconds:
+            seconds = max(seconds, sum(self._aside_seconds) / len(self._aside_seconds))
+        return self._waiting * seconds
 
     def _overloaded(self) -> Overloaded:
         return Overloaded(

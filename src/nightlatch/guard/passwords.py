@@ -109,6 +109,16 @@ class Passwords:
             return not is_partly_checked(password, password_hash)
         return self._hasher.check_needs_rehash(password_hash)
 
+    def turn_away_if_full(self) -> None:
+        """Raise Overloaded where `matches` would at once, but for those whom it prefers."""
+        if self.is_full:
+            raise self._threads.overloaded()
+
+    @property
+    def is_full(self) -> bool:
+        """Whether a stranger who comes now cannot have their turn in time."""
+        return self._threads.is_full(self._share is not None and self._strangers_guess())
+
     @property
     def threads(self) -> int:
         """How many hashes are computed at once."""

@@ -48,6 +48,16 @@ _TRIM = delete(known_address).where(
     ),
 )
 
+_KNOWN_TO_ANYBODY = (
+    select(known_address.c.address).where(known_address.c.address == bindparam("from_address")).limit(1)
+)
+
+
+async def is_known_to_anybody(connection: Connection, address: str) -> bool:
+    """Whether any member has come from there."""
+    found = await connection.execute(_KNOWN_TO_ANYBODY, {"from_address": address})
+    return found.first() is not None
+
 
 async def note_address(
     connection: Connection, organization_id: OrganizationId, user_id: UserId, address: str

@@ -6,6 +6,7 @@ from nightlatch.guard.passwords import is_too_long
 from nightlatch.model.attempt import Attempt, client_network
 from nightlatch.model.errors import CredentialsRejected
 from nightlatch.model.names import EMAIL_CHARACTERS_MAX, Email, OrganizationId, normalize_email
+from nightlatch.store.known_addresses import is_known_to_anybody
 from nightlatch.store.logins import Counted, LoginCandidate, find_candidate
 from nightlatch.usecases.count_attempt import counted_attempt
 from nightlatch.usecases.remember_used_up import refuse_from_memory
@@ -47,6 +48,8 @@ async def check_password(services: Services, credentials: Credentials) -> Passwo
         raise CredentialsRejected("password too long")
     attempt = _attempt(credentials)
     refuse_from_memory(services, attempt)
+    if services.passwords.is_full:
+        await _turn_strangers_away(services, attempt)
     async with services.store.read() as connection:
         found = await find_candidate(connection, attempt)
     async with counted_attempt(services, attempt, found.counted) as begin:
@@ -59,6 +62,15 @@ async def check_password(services: Services, credentials: Credentials) -> Passwo
         if candidate is None or not candidate.active:
             raise CredentialsRejected("user disabled or organization closed")
     return PasswordShown(candidate, attempt, found.counted)
+
+
+async def _turn_strangers_away(services: Services, attempt: Attempt) -> None:
+    # Where nobody has logged in from nobody is preferred, whoever they claim to be. To find that out costs
+    # a part of what it costs to find out about the claim.
+    async with services.store.read() as connection:
+        if await is_known_to_anybody(connection, attempt.network):
+            return
+    services.passwords.turn_away_if_full()
 
 
 def _attempt(credentials: Credentials) -> Attempt:

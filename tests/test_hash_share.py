@@ -12,11 +12,13 @@ from typing import Any
 
 import pytest
 
-from nightlatch.guard import hash_share
+from nightlatch.guard import hash_share, idle_hasher
 from nightlatch.guard.hash_share import HashShare
 from nightlatch.guard.passwords import Passwords
 from nightlatch.model.errors import Overloaded
 from tests.accounts import Accounts
+from tests.crowd import exchange_at_once, login_request
+from tests.processes import children_of, ends
 from tests.serving import Serving
 
 HOLD = """
@@ -180,8 +182,8 @@ def test_who_would_wait_too_long_for_a_slot_is_turned_away_at_once(
         with passwords(one, wait_seconds=10.0) as hasher:
             await guess(hasher, 1)
             slot = await other.take()
-            # As if the last one had waited for a slot for a second: ten wait for ten seconds.
-            hasher._threads._passed.append(1.0)
+            # As if the last one had taken a second with its slot: ten take ten seconds.
+            hasher._threads._aside_seconds.append(1.0)
             waiting = [asyncio.create_task(hasher.matches("a wrong password", None)) for _ in range(11)]
             await asyncio.sleep(0)
             with pytest.raises(Overloaded):
@@ -191,6 +193,87 @@ def test_who_would_wait_too_long_for_a_slot_is_turned_away_at_once(
             assert not any(await asyncio.gather(*waiting))
 
     run(flood())
+
+
+def test_a_slot_rests_after_a_hash_before_the_next_one_has_it(
+    share: Callable[[int], HashShare], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hash_share, "PATIENCE_SECONDS", 2 * hash_share.POLL_SECONDS)
+
+    async def slot_after(rests: float) -> int | None:
+        one, other = share(1), share(1)
+        monkeypatch.setattr(hash_share, "RESTS", rests)
+        assert not await one.matches("a wrong password", "", None)
+        try:
+            return await other.take()
+        finally:
+            one.close()
+            other.close()
+
+    async def seen() -> tuple[int | None, int | None]:
+        return await slot_after(1e6), await slot_after(0.0)
+
+    assert run(seen()) == (None, 0)
+
+
+def test_whoever_has_gone_leaves_the_slot_to_their_hash_until_it_is_done(
+    share: Callable[[int], HashShare], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = share(1), share(1)
+    monkeypatch.setattr(hash_share, "RESTS", 0.0)
+
+    async def seen() -> tuple[int | None, int | None]:
+        assert not await one.matches("a wrong password", "", None)
+        pid = one._hasher._process.pid  # type: ignore[union-attr]
+        os.kill(pid, signal.SIGSTOP)
+        gone = asyncio.create_task(one.matches("a wrong password", "", None))
+        while not one._under_way:
+            await asyncio.sleep(0)
+        gone.cancel()
+        with monkeypatch.context() as impatient:
+            impatient.setattr(hash_share, "PATIENCE_SECONDS", 2 * hash_share.POLL_SECONDS)
+            meanwhile = await other.take()
+        os.kill(pid, signal.SIGCONT)
+        return meanwhile, await other.take()
+
+    assert run(seen()) == (None, 0)
+
+
+def test_where_no_process_can_hash_strangers_are_turned_away_and_people_at_home_are_not(
+    share: Callable[[int], HashShare], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(idle_hasher, "_COMMAND", ("/nowhere/python",))
+
+    async def outcome() -> None:
+        with passwords(share(1)) as hasher:
+            stored = await hasher.hash("a password")
+            await guess(hasher, 1)  # nobody was guessing before
+            for _ in range(3):
+                with pytest.raises(Overloaded):
+                    await hasher.matches("a password", stored)
+            assert await hasher.matches("a password", stored, preferred=True)
+
+    run(outcome())
+
+
+def test_a_hash_that_the_processor_never_gets_to_turns_its_stranger_away_in_time(
+    share: Callable[[int], HashShare],
+) -> None:
+    own = share(1)
+
+    async def outcome() -> None:
+        with passwords(own, wait_seconds=0.3) as hasher:
+            stored = await hasher.hash("a password")
+            await guess(hasher, 2)
+            pid = own._hasher._process.pid  # type: ignore[union-attr]
+            os.kill(pid, signal.SIGSTOP)
+            with pytest.raises(Overloaded):
+                await hasher.matches("a password", stored)
+            assert await hasher.matches("a password", stored, preferred=True)
+            os.kill(pid, signal.SIGCONT)
+            assert await hasher.matches("a password", stored)
+
+    run(outcome())
 
 
 def test_a_slot_comes_back_whatever_becomes_of_the_attempt(share: Callable[[int], HashShare]) -> None:
@@ -254,3 +337,26 @@ def test_all_workers_of_a_server_share_the_same_slots_for_half_of_the_cores(tmp_
         serving.stop()
     assert len(opened[0]) == max(1, len(os.sched_getaffinity(0)) // 2)
     assert opened == [opened[0]] * 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_a_server_hashes_for_guessing_strangers_in_an_idle_process_that_ends_with_it(
+    tmp_path: Path, how: signal.Signals
+) -> None:
+    Accounts(f"sqlite:///{tmp_path}/nightlatch.db").close()
+    serving = Serving(f"sqlite:///{tmp_path}/nightlatch.db", tmp_path / "log").wait_ready(60)
+    (worker,) = serving.worker_pids()
+    try:
+        nobody = {"username": "nobody", "password": "a password", "organization_id": "zzzzzz"}
+        assert children_of(worker) == []
+        for _ in range(3):
+            assert exchange_at_once(serving.port, [login_request(nobody)])[0].status == 400
+        (hasher,) = children_of(worker)
+        assert os.sched_getscheduler(hasher) == os.SCHED_IDLE
+        if how == signal.SIGKILL:
+            os.kill(worker, how)
+    finally:
+        serving.stop()
+    assert ends(hasher)
+    assert "Traceback" not in (tmp_path / "log").read_text()

@@ -3,6 +3,8 @@
 import asyncio
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -10,7 +12,7 @@ import pytest
 from nightlatch.guard.hash_threads import TOGETHER_MAX, TOGETHER_SECONDS, HashThreads
 from nightlatch.guard.passwords import Passwords
 from nightlatch.model.errors import Overloaded
-from tests.accounts import Accounts
+from tests.accounts import Accounts, Person
 from tests.conftest import Database
 from tests.crowd import exchange_at_once, login_request
 from tests.serving import Serving
@@ -204,6 +206,41 @@ def test_a_request_given_up_frees_its_turn_only_when_its_hash_is_done() -> None:
             hasher.close()
 
     assert asyncio.run(give_up())
+
+
+@contextmanager
+def no_room_for_strangers(accounts: Accounts) -> Iterator[None]:
+    """As if somebody waited for a turn, and each took a day."""
+    threads = accounts.services.passwords._threads
+    before = threads._last_seconds.copy()
+    threads._last_seconds.clear()
+    threads._last_seconds.append(86400.0)
+    threads._waiting += 1
+    try:
+        yield
+    finally:
+        threads._waiting -= 1
+        threads._last_seconds.clear()
+        threads._last_seconds.extend(before)
+
+
+@pytest.mark.parametrize("home", ["198.51.100.7", "2001:db8:0:7::1"])
+def test_when_strangers_are_turned_away_at_once_people_at_home_are_let_in(
+    accounts: Accounts, home: str
+) -> None:
+    person, other = accounts.add_person(), accounts.add_person()
+    accounts.log_in(person, address=home)
+    with no_room_for_strangers(accounts):
+        accounts.log_in(person, address=home)
+        for stranger, address in (
+            (person, "198.51.100.8"),
+            (person, "2001:db8:0:8::1"),
+            (other, home),  # somebody is known from there, and it is somebody else
+            (Person("zzzzzz", "nobody@example.com"), "198.51.100.8"),
+        ):
+            with pytest.raises(Overloaded):
+                accounts.log_in(stranger, address=address)
+    accounts.log_in(other, address=home)
 
 
 @pytest.mark.slow

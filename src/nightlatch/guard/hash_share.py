@@ -49,12 +49,17 @@ class HashShare:
         Raises what `begin` raises, and Overloaded where there can be no process that hashes. When whoever
         asks has gone, the slot is still kept until the hash is done.
         """
-        slot = await self.take()
+        await self._hashing.acquire()
         try:
-            if begin is not None:
-                await begin()
+            slot = await self.take()
+            try:
+                if begin is not None:
+                    await begin()
+            except BaseException:
+                self.give_back(slot)
+                raise
         except BaseException:
-            self.give_back(slot)
+            self._hashing.release()
             raise
         task = asyncio.create_task(self._hash(slot, password, password_hash))
         self._under_way.add(task)
@@ -89,11 +94,11 @@ class HashShare:
     async def _hash(self, slot: int | None, password: str, password_hash: str) -> bool:
         begun = time.monotonic()
         try:
-            async with self._hashing:
-                return await self._hasher.matches(password, password_hash)
+            return await self._hasher.matches(password, password_hash)
         except OSError as error:
             raise too_many_logins(f"no process that hashes: {error}") from error
         finally:
+            self._hashing.release()
             rest = RESTS * (time.monotonic() - begun)
             asyncio.get_running_loop().call_later(rest, self.give_back, slot)
 

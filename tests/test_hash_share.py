@@ -36,21 +36,27 @@ sys.stdin.read()
 @pytest.fixture
 def share(tmp_path: Path) -> Iterator[Callable[[int], HashShare]]:
     """Each call makes what another process of the node has: it opens the files for itself."""
-    made: list[HashShare] = []
 
     def make(slots: int) -> HashShare:
         made.append(HashShare(tmp_path, slots))
         return made[-1]
 
+    made.clear()
     yield make
-    for each in made:
-        each.close()
+    assert not made, "run() closes them, where they are used"
+
+
+made: list[HashShare] = []
 
 
 def run(work: Coroutine[Any, Any, Any]) -> Any:
     async def bounded() -> Any:
-        async with asyncio.timeout(20):
-            return await work
+        try:
+            async with asyncio.timeout(20):
+                return await work
+        finally:
+            while made:
+                await made.pop().close()
 
     return asyncio.run(bounded())
 
@@ -90,18 +96,21 @@ def test_whoever_waits_gets_the_slot_that_another_process_gives_back(
 def test_a_process_that_is_killed_gives_its_slot_back_and_one_that_is_stopped_is_not_waited_for(
     share: Callable[[int], HashShare], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    own = share(1)
-    with subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as holder:
-        assert holder.stdout is not None
-        assert holder.stdout.readline() == b"taken\n"
-        holder.send_signal(signal.SIGSTOP)
-        monkeypatch.setattr(hash_share, "PATIENCE_SECONDS", 2 * hash_share.POLL_SECONDS)
-        assert run(own.take()) is None
-        holder.kill()
-        holder.wait()
-    assert run(own.take()) == 0
+    async def seen() -> tuple[int | None, int | None]:
+        own = share(1)
+        with subprocess.Popen(
+            [sys.executable, "-c", HOLD, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        ) as holder:
+            assert holder.stdout is not None
+            assert holder.stdout.readline() == b"taken\n"
+            holder.send_signal(signal.SIGSTOP)
+            monkeypatch.setattr(hash_share, "PATIENCE_SECONDS", 2 * hash_share.POLL_SECONDS)
+            stopped = await own.take()
+            holder.kill()
+            holder.wait()
+        return stopped, await own.take()
+
+    assert run(seen()) == (None, 0)
 
 
 @contextmanager
@@ -207,8 +216,8 @@ def test_a_slot_rests_after_a_hash_before_the_next_one_has_it(
         try:
             return await other.take()
         finally:
-            one.close()
-            other.close()
+            while made:
+                await made.pop().close()
 
     async def seen() -> tuple[int | None, int | None]:
         return await slot_after(1e6), await slot_after(0.0)
@@ -351,7 +360,9 @@ def test_a_server_hashes_for_guessing_strangers_in_an_idle_process_that_ends_wit
         nobody = {"username": "nobody", "password": "a password", "organization_id": "zzzzzz"}
         assert children_of(worker) == []
         for _ in range(3):
-            assert exchange_at_once(serving.port, [login_request(nobody)])[0].status == 400
+            (reply,) = exchange_at_once(serving.port, [login_request(nobody)])
+            assert reply is not None
+            assert reply.status == 400
         (hasher,) = children_of(worker)
         assert os.sched_getscheduler(hasher) == os.SCHED_IDLE
         if how == signal.SIGKILL:

@@ -48,7 +48,7 @@ def with_hasher(work: Callable[[IdleHasher], Awaitable[_Result]]) -> _Result:
             async with asyncio.timeout(20):
                 return await work(hasher)
         finally:
-            hasher.close()
+            await hasher.close()
 
     return asyncio.run(bounded())
 
@@ -98,7 +98,7 @@ def test_closed_it_ends_even_in_the_middle_of_a_hash() -> None:
         asked = asyncio.create_task(hasher.matches(PASSWORD, ARGON2))
         await asyncio.sleep(0)
         asked.cancel()
-        hasher.close()
+        await hasher.close()
         return pid
 
     assert ends(with_hasher(closed))

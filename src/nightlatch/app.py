@@ -108,7 +108,7 @@ async def built_services(
         await used_up.close()
         passwords.close()
         if share is not None:
-            share.close()
+            await share.close()
 
 
 def built_passwords(settings: Settings, spans: Spans = NO_SPANS, share: HashShare | None = None) -> Passwords:

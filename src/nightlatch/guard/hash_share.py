@@ -82,12 +82,13 @@ class HashShare:
             fcntl.flock(self._files[slot], fcntl.LOCK_UN)
             self._taken.discard(slot)
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Give back everything, and end what is under way."""
         self._closed = True
         for task in self._under_way:
             task.cancel()
-        self._hasher.close()
+        await asyncio.gather(*self._under_way, return_exceptions=True)
+        await self._hasher.close()
         for file in self._files:
             os.close(file)
 

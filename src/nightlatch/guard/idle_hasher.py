@@ -30,7 +30,7 @@ class IdleHasher:
         question = json.dumps([password, password_hash]).encode("ascii") + b"\n"
         answer = b"" if self._process is None else await _ask(self._process, question)
         if not answer.endswith(b"\n"):
-            self.close()
+            await self.close()
             self._process = await asyncio.create_subprocess_exec(
                 *_COMMAND, stdin=PIPE, stdout=PIPE, stderr=DEVNULL
             )
@@ -39,12 +39,13 @@ class IdleHasher:
             raise ChildProcessError("the process that hashes ended without an answer")
         return answer == b"1\n"
 
-    def close(self) -> None:
-        """End the process; what it has been asked is answered no more."""
-        if self._process is not None:
+    async def close(self) -> None:
+        """End the process; nothing is asked meanwhile."""
+        process, self._process = self._process, None
+        if process is not None:
             with suppress(ProcessLookupError):
-                self._process.kill()
-            self._process = None
+                process.kill()
+            await process.wait()
 
 
 async def _ask(process: Process, question: bytes) -> bytes:

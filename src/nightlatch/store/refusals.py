@@ -4,9 +4,9 @@ import json
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import bindparam, func, or_, select, update
+from sqlalchemy import ColumnElement, bindparam, func, or_, select, update
 
 from nightlatch.model.event import EventKind
 from nightlatch.model.names import OrganizationId, UserId
@@ -22,23 +22,44 @@ _COUNTING: Final = 0x6E6C6372
 """PostgreSQL's advisory lock of whoever counts refusals."""
 
 
+NAMES_MAX: Final = 40
+"""Of so many at once it is asked whom they name. On SQLite that holds the event loop for a millisecond."""
+
+
+def _any_of(column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
+    """One of NAMES_MAX values: to write a list of any length takes longer than to look the values up."""
+    return column.in_([bindparam(f"{name}_{number}") for number in range(NAMES_MAX)])
+
+
+def _padded(name: str, values: Collection[object]) -> dict[str, object]:
+    # What is null equals nothing.
+    padded = [*values, *[None] * (NAMES_MAX - len(values))]
+    return {f"{name}_{number}": value for number, value in enumerate(padded)}
+
+
+_USERS: Final = select(user.c.email, user.c.id).where(_any_of(user.c.email, "email"))
+_ORGANIZATIONS: Final = select(organization.c.id).where(_any_of(organization.c.id, "organization"))
+_MEMBERS: Final = select(membership.c.organization_id, membership.c.user_id).where(
+    _any_of(membership.c.user_id, "user"), _any_of(membership.c.organization_id, "organization")
+)
+_LOCK: Final = select(func.pg_advisory_xact_lock(_COUNTING))
+
+
 async def find_named(connection: Connection, names: Collection[Name]) -> dict[Name, Whom]:
-    """Whom they name.
+    """Whom they name, NAMES_MAX at most.
 
     No user where they are no member of the organization that was named with them: by its events an owner
     could find out who has an account elsewhere.
     """
     usernames = {name.username for name in names if name.username is not None}
     organization_ids = {name.organization_id for name in names if name.organization_id is not None}
-    found = await connection.execute(select(user.c.email, user.c.id).where(user.c.email.in_(usernames)))
+    found = await connection.execute(_USERS, _padded("email", usernames))
     users = {row.email: UserId(row.id) for row in found}
-    found = await connection.execute(select(organization.c.id).where(organization.c.id.in_(organization_ids)))
-    organizations = {row.id: OrganizationId(row.id) for row in found}
-    found = await connection.execute(
-        select(membership.c.organization_id, membership.c.user_id).where(
-            membership.c.user_id.in_(users.values()), membership.c.organization_id.in_(organizations)
-        )
-    )
+    named = _padded("organization", organization_ids)
+    organizations = {
+        row.id: OrganizationId(row.id) for row in await connection.execute(_ORGANIZATIONS, named)
+    }
+    found = await connection.execute(_MEMBERS, {**_padded("user", users.values()), **named})
     members = {(row.organization_id, row.user_id) for row in found}
 
     def whom(name: Name) -> Whom:
@@ -54,7 +75,7 @@ async def find_named(connection: Connection, names: Collection[Name]) -> dict[Na
 async def lock_counting(connection: Connection) -> None:
     """Until the transaction ends nobody else counts refusals: two would each begin a row."""
     if connection.dialect.name != "sqlite":  # where one process writes at a time anyhow
-        await connection.execute(select(func.pg_advisory_xact_lock(_COUNTING)))
+        await connection.execute(_LOCK)
 
 
 _LIST_COUNTED: Final = select(

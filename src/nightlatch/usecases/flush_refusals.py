@@ -17,11 +17,8 @@ from nightlatch.model.origin import Origin
 from nightlatch.model.refusal import CountedMinute, CountedRefusals, CountedRow, Name, Whom
 from nightlatch.store.connection import Connection
 from nightlatch.store.events import insert_events
-from nightlatch.store.refusals import find_named, list_counted, lock_counting, raise_counts
+from nightlatch.store.refusals import NAMES_MAX, find_named, list_counted, lock_counting, raise_counts
 from nightlatch.usecases.services import Services
-
-FOUND_MAX: Final = 40
-"""Of so many at once it is asked whom they name. On SQLite that holds the event loop for a millisecond."""
 
 WRITTEN_MAX: Final = 125
 """In one transaction, which holds a lock for a millisecond or two and a few turns of the event loop."""
@@ -88,9 +85,9 @@ async def _find_named(services: Services, waiting: list[CountedRefusals]) -> dic
     known = services.refusals.named
     unknown = [name for name in {each.refusal.name for each in waiting} if name not in known]
     named: dict[Name, Whom] = {}
-    for begin in range(0, len(unknown), FOUND_MAX):
+    for begin in range(0, len(unknown), NAMES_MAX):
         async with services.store.read() as connection:
-            named |= await find_named(connection, unknown[begin : begin + FOUND_MAX])
+            named |= await find_named(connection, unknown[begin : begin + NAMES_MAX])
         await _let_requests_through()
     return named
 

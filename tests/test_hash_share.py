@@ -14,7 +14,7 @@ import pytest
 
 from nightlatch.guard import hash_share, idle_hasher
 from nightlatch.guard.hash_share import HashShare
-from nightlatch.guard.passwords import Passwords
+from nightlatch.guard.passwords import LAST_SHOWN, Passwords
 from nightlatch.model.errors import Overloaded
 from tests.accounts import Accounts
 from tests.crowd import exchange_at_once, login_request
@@ -248,7 +248,7 @@ def test_whoever_has_gone_leaves_the_slot_to_their_hash_until_it_is_done(
     assert run(seen()) == (None, 0)
 
 
-def test_where_no_process_can_hash_strangers_are_turned_away_and_people_at_home_are_not(
+def test_where_no_process_can_hash_strangers_are_turned_away_for_a_while_only(
     share: Callable[[int], HashShare], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(idle_hasher, "_COMMAND", ("/nowhere/python",))
@@ -256,31 +256,34 @@ def test_where_no_process_can_hash_strangers_are_turned_away_and_people_at_home_
     async def outcome() -> None:
         with passwords(share(1)) as hasher:
             stored = await hasher.hash("a password")
-            await guess(hasher, 1)  # nobody was guessing before
-            for _ in range(3):
+            hasher._shown.extend([False] * LAST_SHOWN)
+            for _ in range(LAST_SHOWN):
                 with pytest.raises(Overloaded):
                     await hasher.matches("a password", stored)
-            assert await hasher.matches("a password", stored, preferred=True)
+                assert await hasher.matches("a password", stored, preferred=True)
+            assert await hasher.matches("a password", stored)
 
     run(outcome())
 
 
-def test_a_hash_that_the_processor_never_gets_to_turns_its_stranger_away_in_time(
+def test_a_hash_that_the_processor_never_gets_to_turns_its_stranger_away_in_time_and_nobody_for_long(
     share: Callable[[int], HashShare],
 ) -> None:
     own = share(1)
 
     async def outcome() -> None:
-        with passwords(own, wait_seconds=0.3) as hasher:
+        with passwords(own, wait_seconds=0.6) as hasher:
             stored = await hasher.hash("a password")
-            await guess(hasher, 2)
+            await guess(hasher, 4)
             pid = own._hasher._process.pid  # type: ignore[union-attr]
             os.kill(pid, signal.SIGSTOP)
-            with pytest.raises(Overloaded):
-                await hasher.matches("a password", stored)
-            assert await hasher.matches("a password", stored, preferred=True)
-            os.kill(pid, signal.SIGCONT)
+            for _ in range(4):
+                with pytest.raises(Overloaded):
+                    await hasher.matches("a password", stored)
+                assert await hasher.matches("a password", stored, preferred=True)
             assert await hasher.matches("a password", stored)
+            os.kill(pid, signal.SIGCONT)
+            await guess(hasher, 4)
 
     run(outcome())
 

@@ -117,5 +117,5 @@ def test_where_it_cannot_be_started_or_ends_at_once_whoever_asks_hears_so(
     monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
 ) -> None:
     monkeypatch.setattr(idle_hasher, "_COMMAND", command)
-    with pytest.raises(OSError, match="nowhere|without an answer"):
+    with pytest.raises(OSError, match=r"nowhere|without an answer"):
         with_hasher(lambda hasher: hasher.matches(PASSWORD, ARGON2))

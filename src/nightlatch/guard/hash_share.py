@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Final
 
 from nightlatch.guard.idle_hasher import IdleHasher
-from nightlatch.guard.too_many_logins import too_many_logins
 
 POLL_SECONDS: Final = 0.005
 """A small part of what a hash takes."""
@@ -46,8 +45,8 @@ class HashShare:
     ) -> bool:
         """Whether the password is the hashed one; `begin` is awaited when the slot has come, before the hash.
 
-        Raises what `begin` raises, and Overloaded where there can be no process that hashes. When whoever
-        asks has gone, the slot is still kept until the hash is done.
+        Raises what `begin` raises, and OSError where there can be no process that hashes. When whoever asks
+        has gone, the slot is still kept until the hash is done.
         """
         await self._hashing.acquire()
         try:
@@ -96,8 +95,6 @@ class HashShare:
         begun = time.monotonic()
         try:
             return await self._hasher.matches(password, password_hash)
-        except OSError as error:
-            raise too_many_logins(f"no process that hashes: {error}") from error
         finally:
             self._hashing.release()
             rest = RESTS * (time.monotonic() - begun)

@@ -111,6 +111,7 @@ class HashThreads:
                         await self._turns.acquire()
                         if (instead := aside()) is not None:
                             self._turns.release()
+                            part.next("hash")
                             result = await instead()
                             self.hashed += 1
                             self._aside_seconds.append(time.monotonic() - begun)
@@ -143,7 +144,7 @@ class HashThreads:
         return await waiting
 
     def is_full(self, aside: bool) -> bool:
-        """Whether what comes now, and is not preferred, cannot have its turn in time, as far as can be told."""
+        """Whether what comes now, if it is not preferred, cannot have its turn in time."""
         seconds = min(self._last_seconds, default=0.0) / self.threads
         if aside and self._aside_seconds:
             seconds = max(seconds, sum(self._aside_seconds) / len(self._aside_seconds))

@@ -3,6 +3,7 @@
 Parameters follow the OWASP Password Storage Cheat Sheet (19 MiB, t=2, p=1).
 """
 
+import asyncio
 import secrets
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -14,6 +15,7 @@ from nightlatch.guard.django_passwords import is_django_hash, is_partly_checked
 from nightlatch.guard.hash_share import HashShare
 from nightlatch.guard.hash_threads import HashThreads
 from nightlatch.guard.password_matches import normalize_password, password_matches
+from nightlatch.guard.too_many_logins import too_many_logins
 from nightlatch.spans import NO_SPANS, Spans
 
 PASSWORD_BYTES_MAX: Final = 1024
@@ -46,6 +48,7 @@ class Passwords:
         share: HashShare | None = None,
     ) -> None:
         self._share = share
+        self._wait_seconds = wait_seconds
         self._shown: deque[bool] = deque(maxlen=LAST_SHOWN)
         self._hasher = PasswordHasher(time_cost=time_cost, memory_cost=memory_kib, parallelism=parallelism)
         self._threads = HashThreads(threads, wait_seconds, spans)
@@ -86,7 +89,7 @@ class Passwords:
             share = self._share
             if share is None or not self._strangers_guess():
                 return None
-            return lambda: share.matches(password, checked, begin)
+            return lambda: self._matches_aside(share, password, checked, begin)
 
         matched = await self._threads.run(
             lambda: password_matches(password, checked), begin, preferred, aside
@@ -95,6 +98,23 @@ class Passwords:
         if not preferred:
             self._shown.append(matched)
         return matched
+
+    async def _matches_aside(
+        self,
+        share: HashShare,
+        password: str,
+        password_hash: str,
+        begin: Callable[[], Awaitable[None]] | None,
+    ) -> bool:
+        try:
+            async with asyncio.timeout(self._wait_seconds / 2):
+                return await share.matches(password, password_hash, begin)
+        except OSError as error:  # that it took too long is one
+            # Whatever is wrong there shuts nobody out for long: with what strangers have shown forgotten
+            # bit by bit, the threads hash for them again.
+            if self._shown:
+                self._shown.popleft()
+            raise too_many_logins(f"not hashed aside: {error or 'too slow'}") from error
 
     def _strangers_guess(self) -> bool:
         """Whether more of what strangers have shown last was wrong than right."""

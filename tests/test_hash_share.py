@@ -207,20 +207,16 @@ def test_who_would_wait_too_long_for_a_slot_is_turned_away_at_once(
 def test_a_slot_rests_after_a_hash_before_the_next_one_has_it(
     share: Callable[[int], HashShare], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hash_share, "PATIENCE_SECONDS", 2 * hash_share.POLL_SECONDS)
-
-    async def slot_after(rests: float) -> int | None:
-        one, other = share(1), share(1)
-        monkeypatch.setattr(hash_share, "RESTS", rests)
-        assert not await one.matches("a wrong password", "", None)
-        try:
-            return await other.take()
-        finally:
-            while made:
-                await made.pop().close()
+    monkeypatch.setattr(hash_share, "RESTS", 1e6)
 
     async def seen() -> tuple[int | None, int | None]:
-        return await slot_after(1e6), await slot_after(0.0)
+        one, other = share(1), share(1)
+        assert not await one.matches("a wrong password", "", None, 10.0)
+        with monkeypatch.context() as impatient:
+            impatient.setattr(hash_share, "PATIENCE_SECONDS", 2 * hash_share.POLL_SECONDS)
+            resting = await other.take()
+        monkeypatch.setattr(hash_share, "PATIENCE_SECONDS", 10.0)
+        return resting, await other.take()
 
     assert run(seen()) == (None, 0)
 
@@ -232,10 +228,10 @@ def test_whoever_has_gone_leaves_the_slot_to_their_hash_until_it_is_done(
     monkeypatch.setattr(hash_share, "RESTS", 0.0)
 
     async def seen() -> tuple[int | None, int | None]:
-        assert not await one.matches("a wrong password", "", None)
+        assert not await one.matches("a wrong password", "", None, 10.0)
         pid = one._hasher._process.pid  # type: ignore[union-attr]
         os.kill(pid, signal.SIGSTOP)
-        gone = asyncio.create_task(one.matches("a wrong password", "", None))
+        gone = asyncio.create_task(one.matches("a wrong password", "", None, 10.0))
         while not one._under_way:
             await asyncio.sleep(0)
         gone.cancel()
@@ -267,8 +263,9 @@ def test_where_no_process_can_hash_strangers_are_turned_away_for_a_while_only(
 
 
 def test_a_hash_that_the_processor_never_gets_to_turns_its_stranger_away_in_time_and_nobody_for_long(
-    share: Callable[[int], HashShare],
+    share: Callable[[int], HashShare], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(hash_share, "RESTS", 0.0)
     own = share(1)
 
     async def outcome() -> None:

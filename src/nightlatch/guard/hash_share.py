@@ -41,14 +41,20 @@ class HashShare:
         self._closed = False
 
     async def matches(
-        self, password: str, password_hash: str, begin: Callable[[], Awaitable[None]] | None
+        self,
+        password: str,
+        password_hash: str,
+        begin: Callable[[], Awaitable[None]] | None,
+        seconds_max: float,
     ) -> bool:
         """Whether the password is the hashed one; `begin` is awaited when the slot has come, before the hash.
 
-        Raises what `begin` raises, and OSError where there can be no process that hashes. When whoever asks
-        has gone, the slot is still kept until the hash is done.
+        Raises what `begin` raises, OSError where there can be no process that hashes, and TimeoutError when a
+        hash takes longer than that: this one, or one before, of which whoever asked has gone. A slot is kept
+        until the hash is done.
         """
-        await self._hashing.acquire()
+        async with asyncio.timeout(seconds_max):
+            await self._hashing.acquire()
         try:
             slot = await self.take()
             try:
@@ -63,7 +69,8 @@ class HashShare:
         task = asyncio.create_task(self._hash(slot, password, password_hash))
         self._under_way.add(task)
         task.add_done_callback(self._end)
-        return await asyncio.shield(task)
+        async with asyncio.timeout(seconds_max):
+            return await asyncio.shield(task)
 
     async def take(self) -> int | None:
         """A slot, to be given back; None after PATIENCE_SECONDS."""
@@ -97,7 +104,8 @@ class HashShare:
             return await self._hasher.matches(password, password_hash)
         finally:
             self._hashing.release()
-            rest = RESTS * (time.monotonic() - begun)
+            # Beyond that nobody would wait for it.
+            rest = min(RESTS * (time.monotonic() - begun), PATIENCE_SECONDS)
             asyncio.get_running_loop().call_later(rest, self.give_back, slot)
 
     def _end(self, task: asyncio.Task[bool]) -> None:

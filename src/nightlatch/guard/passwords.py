@@ -3,7 +3,6 @@
 Parameters follow the OWASP Password Storage Cheat Sheet (19 MiB, t=2, p=1).
 """
 
-import asyncio
 import secrets
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -107,9 +106,8 @@ class Passwords:
         begin: Callable[[], Awaitable[None]] | None,
     ) -> bool:
         try:
-            async with asyncio.timeout(self._wait_seconds / 2):
-                return await share.matches(password, password_hash, begin)
-        except OSError as error:  # that it took too long is one
+            return await share.matches(password, password_hash, begin, self._wait_seconds / 2)
+        except OSError as error:  # TimeoutError is one
             # Whatever is wrong there shuts nobody out for long: with what strangers have shown forgotten
             # bit by bit, the threads hash for them again.
             if self._shown:

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,8 +14,8 @@ from typing import Any
 import pytest
 
 from nightlatch.guard import hash_share, idle_hasher
-from nightlatch.guard.hash_share import HashShare
-from nightlatch.guard.passwords import LAST_SHOWN, Passwords
+from nightlatch.guard.hash_share import LAST_SHOWN, HashShare
+from nightlatch.guard.passwords import Passwords
 from nightlatch.model.errors import Overloaded
 from tests.accounts import Accounts
 from tests.crowd import exchange_at_once, login_request
@@ -211,7 +212,7 @@ def test_a_slot_rests_after_a_hash_before_the_next_one_has_it(
 
     async def seen() -> tuple[int | None, int | None]:
         one, other = share(1), share(1)
-        assert not await one.matches("a wrong password", "", None, 10.0)
+        assert not await one.matches("a wrong password", "", None)
         with monkeypatch.context() as impatient:
             impatient.setattr(hash_share, "PATIENCE_SECONDS", 2 * hash_share.POLL_SECONDS)
             resting = await other.take()
@@ -228,10 +229,10 @@ def test_whoever_has_gone_leaves_the_slot_to_their_hash_until_it_is_done(
     monkeypatch.setattr(hash_share, "RESTS", 0.0)
 
     async def seen() -> tuple[int | None, int | None]:
-        assert not await one.matches("a wrong password", "", None, 10.0)
+        assert not await one.matches("a wrong password", "", None)
         pid = one._hasher._process.pid  # type: ignore[union-attr]
         os.kill(pid, signal.SIGSTOP)
-        gone = asyncio.create_task(one.matches("a wrong password", "", None, 10.0))
+        gone = asyncio.create_task(one.matches("a wrong password", "", None))
         while not one._under_way:
             await asyncio.sleep(0)
         gone.cancel()
@@ -244,43 +245,47 @@ def test_whoever_has_gone_leaves_the_slot_to_their_hash_until_it_is_done(
     assert run(seen()) == (None, 0)
 
 
-def test_where_no_process_can_hash_strangers_are_turned_away_for_a_while_only(
+def test_where_no_process_can_hash_one_stranger_is_turned_away_and_threads_hash_for_the_next(
     share: Callable[[int], HashShare], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(idle_hasher, "_COMMAND", ("/nowhere/python",))
+    own = share(1)
 
     async def outcome() -> None:
-        with passwords(share(1)) as hasher:
+        with passwords(own) as hasher:
             stored = await hasher.hash("a password")
-            hasher._shown.extend([False] * LAST_SHOWN)
             for _ in range(LAST_SHOWN):
-                with pytest.raises(Overloaded):
-                    await hasher.matches("a password", stored)
-                assert await hasher.matches("a password", stored, preferred=True)
+                own.note(matched=False)
+            with pytest.raises(Overloaded):
+                await hasher.matches("a password", stored)
             assert await hasher.matches("a password", stored)
 
     run(outcome())
 
 
-def test_a_hash_that_the_processor_never_gets_to_turns_its_stranger_away_in_time_and_nobody_for_long(
+def test_a_hash_that_the_processor_never_gets_to_shuts_a_crowd_of_strangers_out_for_its_time_only(
     share: Callable[[int], HashShare], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hash_share, "RESTS", 0.0)
+    monkeypatch.setattr(hash_share, "HASH_SECONDS_MAX", 1.0)
     own = share(1)
 
     async def outcome() -> None:
-        with passwords(own, wait_seconds=0.6) as hasher:
+        with passwords(own, wait_seconds=0.3) as hasher:
             stored = await hasher.hash("a password")
-            await guess(hasher, 4)
-            pid = own._hasher._process.pid  # type: ignore[union-attr]
-            os.kill(pid, signal.SIGSTOP)
-            for _ in range(4):
-                with pytest.raises(Overloaded):
-                    await hasher.matches("a password", stored)
+            assert not await own.matches("a wrong password", "", None)  # so that there is a process
+            os.kill(own._hasher._process.pid, signal.SIGSTOP)  # type: ignore[union-attr]
+            for _ in range(LAST_SHOWN):
+                own.note(matched=False)
+            begun = time.monotonic()
+            crowd: set[asyncio.Task[bool]] = set()
+            # Each waits for less long than the hash may take, and somebody always waits.
+            while not any(task.done() and task.exception() is None for task in crowd):
+                assert time.monotonic() - begun < 10
+                crowd.add(asyncio.create_task(hasher.matches("a password", stored)))
+                await asyncio.sleep(0.05)
                 assert await hasher.matches("a password", stored, preferred=True)
-            assert await hasher.matches("a password", stored)
-            os.kill(pid, signal.SIGCONT)
-            await guess(hasher, 4)
+            outcomes = await asyncio.gather(*crowd, return_exceptions=True)
+            assert Overloaded in {type(each) for each in outcomes}
 
     run(outcome())
 
@@ -307,21 +312,23 @@ def test_a_slot_comes_back_whatever_becomes_of_the_attempt(share: Callable[[int]
     run(attempts())
 
 
-def test_what_cannot_have_a_slot_in_time_is_turned_away(
+def test_what_cannot_have_a_slot_in_time_is_turned_away_and_loses_no_turn(
     share: Callable[[int], HashShare], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(hash_share, "PATIENCE_SECONDS", 30.0)
-    other = share(1)
+    monkeypatch.setattr(hash_share, "RESTS", 0.0)
+    own, other = share(1), share(1)
 
     async def outcome() -> None:
-        with passwords(share(1), wait_seconds=0.2) as hasher:
+        assert not await own.matches("a wrong password", "", None)  # so that there is a process
+        with passwords(own, wait_seconds=1.0) as hasher:
             await guess(hasher, 1)
-            await other.take()
-            for _ in range(10):  # more often than there are turns
-                with pytest.raises(Overloaded):
-                    await hasher.matches("a wrong password", None)
-            other.give_back(0)
-            await guess(hasher, 20)  # no turn was lost
+            slot = await other.take()
+            refused = [hasher.matches("a wrong password", None) for _ in range(10)]  # more than turns
+            outcomes = await asyncio.gather(*refused, return_exceptions=True)
+            assert {type(each) for each in outcomes} == {Overloaded}
+            other.give_back(slot)
+            await guess(hasher, 10)
 
     run(outcome())
 

@@ -9,9 +9,10 @@ import subprocess
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 import pytest
+import uvloop
 from argon2 import PasswordHasher
 
 from nightlatch.guard import idle_hasher
@@ -31,18 +32,21 @@ from nightlatch.guard.idle_hasher import IdleHasher
 
 async def ask() -> None:
     hasher = IdleHasher()
-    await hasher.matches("a password", sys.argv[1])
+    await hasher.matches("a password", sys.argv[1], 20)
     print(hasher._process.pid, flush=True)
     await asyncio.sleep(600)
 
 asyncio.run(ask())
 """
 
-_Result = TypeVar("_Result")
+WithHasher = Callable[[Callable[[IdleHasher], Awaitable[Any]]], Any]
 
 
-def with_hasher(work: Callable[[IdleHasher], Awaitable[_Result]]) -> _Result:
-    async def bounded() -> _Result:
+@pytest.fixture(params=[asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
+def with_hasher(request: pytest.FixtureRequest) -> WithHasher:
+    """Runs work with a hasher, on an event loop as tests and tools have it, and on one as servers have it."""
+
+    async def bounded(work: Callable[[IdleHasher], Awaitable[Any]]) -> Any:
         hasher = IdleHasher()
         try:
             async with asyncio.timeout(20):
@@ -50,7 +54,7 @@ def with_hasher(work: Callable[[IdleHasher], Awaitable[_Result]]) -> _Result:
         finally:
             await hasher.close()
 
-    return asyncio.run(bounded())
+    return lambda work: request.param(bounded(work))
 
 
 def pid_of(hasher: IdleHasher) -> int:
@@ -58,19 +62,19 @@ def pid_of(hasher: IdleHasher) -> int:
     return hasher._process.pid
 
 
-def test_it_finds_right_what_the_server_itself_finds_right() -> None:
+def test_it_finds_right_what_the_server_itself_finds_right(with_hasher: WithHasher) -> None:
     async def asked(hasher: IdleHasher) -> list[bool]:
-        return [await hasher.matches(password, stored) for stored in HASHES for password in PASSWORDS]
+        return [await hasher.matches(password, stored, 20) for stored in HASHES for password in PASSWORDS]
 
     expected = [password_matches(password, stored) for stored in HASHES for password in PASSWORDS]
     assert (with_hasher(asked), sum(expected)) == (expected, 3)
 
 
-def test_it_is_one_process_of_the_idle_class_whose_arguments_tell_nothing() -> None:
+def test_it_is_one_process_of_the_idle_class_whose_arguments_tell_nothing(with_hasher: WithHasher) -> None:
     async def seen(hasher: IdleHasher) -> tuple[int, bytes, bool]:
-        await hasher.matches("canary password", ARGON2)
+        await hasher.matches("canary password", ARGON2, 20)
         pid = pid_of(hasher)
-        await hasher.matches("canary password", ARGON2)
+        await hasher.matches("canary password", ARGON2, 20)
         arguments = Path(f"/proc/{pid}/cmdline").read_bytes()
         return os.sched_getscheduler(pid), arguments, pid_of(hasher) == pid
 
@@ -80,28 +84,60 @@ def test_it_is_one_process_of_the_idle_class_whose_arguments_tell_nothing() -> N
     assert ARGON2.encode() not in arguments
 
 
-def test_one_that_is_killed_is_followed_by_another() -> None:
+@pytest.mark.parametrize("is_noticed", [True, False])
+def test_one_that_is_killed_is_followed_by_another(with_hasher: WithHasher, is_noticed: bool) -> None:
     async def asked(hasher: IdleHasher) -> tuple[bool, bool]:
-        await hasher.matches(PASSWORD, ARGON2)
-        first = pid_of(hasher)
-        os.kill(first, signal.SIGKILL)
-        return await hasher.matches(PASSWORD, ARGON2), pid_of(hasher) == first
+        await hasher.matches(PASSWORD, ARGON2, 20)
+        first = hasher._process
+        assert first is not None
+        first.kill()
+        if is_noticed:
+            await first.wait()
+        return await hasher.matches(PASSWORD, ARGON2, 20), hasher._process is first
 
     assert with_hasher(asked) == (True, False)
 
 
-def test_closed_it_ends_even_in_the_middle_of_a_hash() -> None:
-    async def closed(hasher: IdleHasher) -> int:
-        await hasher.matches(PASSWORD, ARGON2)
+def test_one_that_does_not_answer_in_time_is_ended_and_followed_by_another(with_hasher: WithHasher) -> None:
+    async def asked(hasher: IdleHasher) -> tuple[int, bool]:
+        await hasher.matches(PASSWORD, ARGON2, 20)
         pid = pid_of(hasher)
         os.kill(pid, signal.SIGSTOP)
-        asked = asyncio.create_task(hasher.matches(PASSWORD, ARGON2))
-        await asyncio.sleep(0)
-        asked.cancel()
-        await hasher.close()
-        return pid
+        with pytest.raises(TimeoutError):
+            await hasher.matches(PASSWORD, ARGON2, 0.1)
+        return pid, await hasher.matches(PASSWORD, ARGON2, 20)
 
-    assert ends(with_hasher(closed))
+    pid, matched = with_hasher(asked)
+    assert matched
+    assert ends(pid)
+
+
+def test_what_it_was_not_asked_is_no_answer(
+    with_hasher: WithHasher, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text("print('1 1')\nprint('2 1', flush=True)")
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}")
+
+    async def asked(hasher: IdleHasher) -> list[bool]:
+        await hasher.matches("a wrong password", ARGON2, 20)
+        return [await hasher.matches("a wrong password", ARGON2, 20) for _ in range(3)]
+
+    with pytest.raises(ChildProcessError):
+        with_hasher(asked)
+
+
+def test_nothing_that_the_server_has_open_is_open_in_it(with_hasher: WithHasher) -> None:
+    async def open_files(hasher: IdleHasher) -> set[str]:
+        await hasher.matches(PASSWORD, ARGON2, 20)
+        return {file.name for file in Path(f"/proc/{pid_of(hasher)}/fd").iterdir()}
+
+    read, write = os.pipe()
+    os.set_inheritable(write, True)
+    try:
+        assert with_hasher(open_files) == {"0", "1", "2"}
+    finally:
+        os.close(read)
+        os.close(write)
 
 
 def test_it_ends_when_its_server_is_killed() -> None:
@@ -114,8 +150,8 @@ def test_it_ends_when_its_server_is_killed() -> None:
 
 @pytest.mark.parametrize("command", [("/nowhere/python",), (sys.executable, "-c", "")])
 def test_where_it_cannot_be_started_or_ends_at_once_whoever_asks_hears_so(
-    monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+    with_hasher: WithHasher, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
 ) -> None:
     monkeypatch.setattr(idle_hasher, "_COMMAND", command)
-    with pytest.raises(OSError, match=r"nowhere|without an answer"):
-        with_hasher(lambda hasher: hasher.matches(PASSWORD, ARGON2))
+    with pytest.raises(OSError, match=r"No such file|no answer"):
+        with_hasher(lambda hasher: hasher.matches(PASSWORD, ARGON2, 20))

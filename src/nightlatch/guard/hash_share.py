@@ -11,18 +11,24 @@ import fcntl
 import os
 import secrets
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final
 
 from nightlatch.guard.idle_hasher import IdleHasher
+from nightlatch.guard.too_many_logins import too_many_logins
 
 POLL_SECONDS: Final = 0.005
 """A small part of what a hash takes."""
 PATIENCE_SECONDS: Final = 1.0
 """Whoever has waited for so long goes on without a slot: a process that was stopped keeps its own."""
+HASH_SECONDS_MAX: Final = 5.0
+"""What takes longer is given up. Ours take 0.02 s, imported ones up to a second or two."""
 RESTS: Final = 1.0
 """How long a slot rests after a hash, as a multiple of what that took: half of the time is for requests."""
+LAST_SHOWN: Final = 8
+"""Passwords that strangers have shown last; while more of them were wrong than right, they are guessing."""
 
 
 class HashShare:
@@ -35,42 +41,46 @@ class HashShare:
         ]
         # A lock belongs to the open file, which this process has once.
         self._taken: set[int] = set()
+        self._shown: deque[bool] = deque(maxlen=LAST_SHOWN)
         self._hasher = IdleHasher()
+        # Held until the rest after a hash is over.
         self._hashing = asyncio.Lock()
         self._under_way: set[asyncio.Task[bool]] = set()
         self._closed = False
 
+    def note(self, matched: bool) -> None:
+        """A stranger has shown a right password, or a wrong one."""
+        self._shown.append(matched)
+
+    @property
+    def strangers_guess(self) -> bool:
+        """Whether more of what strangers have shown last was wrong than right."""
+        return self._shown.count(False) > self._shown.count(True)
+
     async def matches(
-        self,
-        password: str,
-        password_hash: str,
-        begin: Callable[[], Awaitable[None]] | None,
-        seconds_max: float,
+        self, password: str, password_hash: str, begin: Callable[[], Awaitable[None]] | None
     ) -> bool:
         """Whether the password is the hashed one; `begin` is awaited when the slot has come, before the hash.
 
-        Raises what `begin` raises, OSError where there can be no process that hashes, and TimeoutError when a
-        hash takes longer than that: this one, or one before, of which whoever asked has gone. A slot is kept
-        until the hash is done.
+        Raises what `begin` raises, and Overloaded where the hash is not to be had: then nothing is known of
+        what strangers have shown, so that nobody is shut out for longer. When whoever asks has gone, the hash
+        goes on.
         """
-        async with asyncio.timeout(seconds_max):
-            await self._hashing.acquire()
+        slot: int | None = None
+        await self._hashing.acquire()
         try:
+            self._check_open()
             slot = await self.take()
-            try:
-                if begin is not None:
-                    await begin()
-            except BaseException:
-                self.give_back(slot)
-                raise
+            if begin is not None:
+                await begin()
+            self._check_open()
+            task = asyncio.create_task(self._hash(slot, password, password_hash))
         except BaseException:
-            self._hashing.release()
+            self._end_turn(slot)
             raise
-        task = asyncio.create_task(self._hash(slot, password, password_hash))
         self._under_way.add(task)
         task.add_done_callback(self._end)
-        async with asyncio.timeout(seconds_max):
-            return await asyncio.shield(task)
+        return await asyncio.shield(task)
 
     async def take(self) -> int | None:
         """A slot, to be given back; None after PATIENCE_SECONDS."""
@@ -101,12 +111,22 @@ class HashShare:
     async def _hash(self, slot: int | None, password: str, password_hash: str) -> bool:
         begun = time.monotonic()
         try:
-            return await self._hasher.matches(password, password_hash)
+            return await self._hasher.matches(password, password_hash, HASH_SECONDS_MAX)
+        except OSError as error:
+            self._shown.clear()
+            raise too_many_logins(f"not hashed aside: {error or 'too slow'}") from error
         finally:
-            self._hashing.release()
             # Beyond that nobody would wait for it.
             rest = min(RESTS * (time.monotonic() - begun), PATIENCE_SECONDS)
-            asyncio.get_running_loop().call_later(rest, self.give_back, slot)
+            asyncio.get_running_loop().call_later(rest, self._end_turn, slot)
+
+    def _end_turn(self, slot: int | None) -> None:
+        self.give_back(slot)
+        self._hashing.release()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise too_many_logins("the server is being stopped")
 
     def _end(self, task: asyncio.Task[bool]) -> None:
         self._under_way.discard(task)

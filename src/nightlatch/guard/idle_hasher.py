@@ -17,27 +17,37 @@ _COMMAND: Final = (sys.executable, "-P", "-m", "nightlatch.guard.hash_when_idle"
 
 
 class IdleHasher:
-    """One such process, started when it is first asked, and again when it has been killed."""
+    """One such process, started when it is first asked, and again when it has failed."""
 
     def __init__(self) -> None:
         self._process: Process | None = None
+        self._questions = 0
 
-    async def matches(self, password: str, password_hash: str) -> bool:
-        """Whether the password is the hashed one; to be asked one at a time, and to the end.
+    async def matches(self, password: str, password_hash: str, seconds_max: float) -> bool:
+        """Whether the password is the hashed one; to be asked one at a time.
 
-        Raises OSError when there can be no such process.
+        Raises OSError when there can be no such process, TimeoutError when it has not answered in that time.
         """
-        question = json.dumps([password, password_hash]).encode("ascii") + b"\n"
-        answer = b"" if self._process is None else await _ask(self._process, question)
-        if not answer.endswith(b"\n"):
+        self._questions += 1
+        number = self._questions
+        question = json.dumps([number, password, password_hash]).encode("ascii") + b"\n"
+        # Of no other question: an answer that was not waited for would be taken for this one's.
+        answers = {b"%d 0\n" % number: False, b"%d 1\n" % number: True}
+        try:
+            async with asyncio.timeout(seconds_max):
+                answer = b"" if self._process is None else await _ask(self._process, question)
+                if answer not in answers:
+                    await self.close()
+                    self._process = await asyncio.create_subprocess_exec(
+                        *_COMMAND, stdin=PIPE, stdout=PIPE, stderr=DEVNULL
+                    )
+                    answer = await _ask(self._process, question)
+                if answer not in answers:
+                    raise ChildProcessError("the process that hashes gave no answer")
+                return answers[answer]
+        except BaseException:
             await self.close()
-            self._process = await asyncio.create_subprocess_exec(
-                *_COMMAND, stdin=PIPE, stdout=PIPE, stderr=DEVNULL
-            )
-            answer = await _ask(self._process, question)
-        if not answer.endswith(b"\n"):
-            raise ChildProcessError("the process that hashes ended without an answer")
-        return answer == b"1\n"
+            raise
 
     async def close(self) -> None:
         """End the process; nothing is asked meanwhile."""
@@ -51,7 +61,10 @@ class IdleHasher:
 async def _ask(process: Process, question: bytes) -> bytes:
     assert process.stdin is not None
     assert process.stdout is not None
-    with suppress(ConnectionError):
+    try:
         process.stdin.write(question)
         await process.stdin.drain()
-    return await process.stdout.readline()
+        return await process.stdout.readline()
+    except (OSError, RuntimeError, ValueError):
+        # uvloop says RuntimeError where a pipe is closed; a line without end is a ValueError.
+        return b""

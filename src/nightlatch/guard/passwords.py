@@ -4,7 +4,6 @@ Parameters follow the OWASP Password Storage Cheat Sheet (19 MiB, t=2, p=1).
 """
 
 import secrets
-from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -14,7 +13,6 @@ from nightlatch.guard.django_passwords import is_django_hash, is_partly_checked
 from nightlatch.guard.hash_share import HashShare
 from nightlatch.guard.hash_threads import HashThreads
 from nightlatch.guard.password_matches import normalize_password, password_matches
-from nightlatch.guard.too_many_logins import too_many_logins
 from nightlatch.spans import NO_SPANS, Spans
 
 PASSWORD_BYTES_MAX: Final = 1024
@@ -26,10 +24,6 @@ def is_too_long(password: str) -> bool:
         len(password) > PASSWORD_BYTES_MAX
         or len(password.encode("utf-8", "surrogatepass")) > PASSWORD_BYTES_MAX
     )
-
-
-LAST_SHOWN: Final = 8
-"""Passwords that strangers have shown last; while more of them were wrong than right, they are guessing."""
 
 
 class Passwords:
@@ -47,8 +41,6 @@ class Passwords:
         share: HashShare | None = None,
     ) -> None:
         self._share = share
-        self._wait_seconds = wait_seconds
-        self._shown: deque[bool] = deque(maxlen=LAST_SHOWN)
         self._hasher = PasswordHasher(time_cost=time_cost, memory_cost=memory_kib, parallelism=parallelism)
         self._threads = HashThreads(threads, wait_seconds, spans)
         # Unknown accounts are checked against this, at the price of a real one.
@@ -82,41 +74,20 @@ class Passwords:
         Raises Overloaded when its turn does not come in time, and what `begin` raises, which is awaited
         when it has. With `preferred` it does not wait behind all those that are not.
         """
-        checked = password_hash or self._nobody
+        checked, share = password_hash or self._nobody, self._share
 
         def aside() -> Callable[[], Awaitable[bool]] | None:
-            share = self._share
-            if share is None or not self._strangers_guess():
+            if share is None or not share.strangers_guess:
                 return None
-            return lambda: self._matches_aside(share, password, checked, begin)
+            return lambda: share.matches(password, checked, begin)
 
         matched = await self._threads.run(
             lambda: password_matches(password, checked), begin, preferred, aside
         )
         matched = matched and password_hash is not None
-        if not preferred:
-            self._shown.append(matched)
+        if share is not None and not preferred:
+            share.note(matched)
         return matched
-
-    async def _matches_aside(
-        self,
-        share: HashShare,
-        password: str,
-        password_hash: str,
-        begin: Callable[[], Awaitable[None]] | None,
-    ) -> bool:
-        try:
-            return await share.matches(password, password_hash, begin, self._wait_seconds / 2)
-        except OSError as error:  # TimeoutError is one
-            # Whatever is wrong there shuts nobody out for long: with what strangers have shown forgotten
-            # bit by bit, the threads hash for them again.
-            if self._shown:
-                self._shown.popleft()
-            raise too_many_logins(f"not hashed aside: {error or 'too slow'}") from error
-
-    def _strangers_guess(self) -> bool:
-        """Whether more of what strangers have shown last was wrong than right."""
-        return self._shown.count(False) > self._shown.count(True)
 
     def needs_rehash(self, password_hash: str, password: str) -> bool:
         """Whether the hash was made with other parameters than are set now, or by Django.
@@ -135,7 +106,7 @@ class Passwords:
     @property
     def is_full(self) -> bool:
         """Whether a stranger who comes now cannot have their turn in time."""
-        return self._threads.is_full(self._share is not None and self._strangers_guess())
+        return self._threads.is_full(self._share is not None and self._share.strangers_guess)
 
     @property
     def threads(self) -> int:

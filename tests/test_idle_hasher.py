@@ -34,7 +34,7 @@ async def ask() -> None:
     hasher = IdleHasher()
     await hasher.matches("a password", sys.argv[1], 20)
     print(hasher._process.pid, flush=True)
-    await asyncio.sleep(600)
+    await asyncio.sleep(600)  # until it is killed
 
 asyncio.run(ask())
 """

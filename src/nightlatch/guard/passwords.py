@@ -27,7 +27,10 @@ def is_too_long(password: str) -> bool:
 
 
 class Passwords:
-    """Hashes and checks passwords; memory and processor time are bounded by `threads`."""
+    """Hashes and checks passwords; memory and processor time are bounded by `threads`.
+
+    With a `share`, passwords of strangers are checked there while they guess.
+    """
 
     def __init__(
         self,
